@@ -1,0 +1,57 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// Arrows point down only; Tests/ArchitectureTests reads this manifest and fails on an upward edge.
+let package = Package(
+    name: "alula",
+    products: [
+        .library(name: "Alula", targets: ["Alula"]),
+        .executable(name: "alula", targets: ["AlulaCommand"]),
+        .executable(name: "alula-run", targets: ["AlulaRunner"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+    ],
+    targets: [
+        // MARK: Core: no Foundation, no packages; also compiled as Embedded Swift
+        .target(name: "AlulaSystem"),
+        .target(name: "AlulaKernels"),
+        .target(name: "AlulaGraph", dependencies: ["AlulaSystem"]),
+        .target(name: "AlulaRuntime", dependencies: ["AlulaGraph", "AlulaKernels", "AlulaSystem"]),
+
+        // MARK: Umbrella library and device runner, on the core alone
+        .target(name: "Alula", dependencies: ["AlulaRuntime"]),
+        .executableTarget(name: "AlulaRunner", dependencies: ["AlulaRuntime"]),
+
+        // MARK: Workbench: compiler, data, formats, architectures, command line
+        .target(name: "AlulaCompiler", dependencies: ["AlulaRuntime"]),
+        .target(name: "AlulaData", dependencies: ["AlulaRuntime", "CJPEG", "CPNG"]),
+        .target(name: "SafetensorsConverter", dependencies: ["AlulaRuntime"], path: "converters/Safetensors"),
+        .target(name: "EfficientFormer", dependencies: ["AlulaRuntime"], path: "models/EfficientFormer"),
+        .executableTarget(
+            name: "AlulaCommand",
+            dependencies: [
+                "Alula", "AlulaCompiler", "AlulaData", "SafetensorsConverter", "EfficientFormer",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+
+        // MARK: System libraries
+        .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
+        .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+
+        // MARK: Tests
+        .target(name: "TestSupport", dependencies: ["AlulaRuntime"], path: "Tests/TestSupport"),
+        .testTarget(name: "AlulaGraphTests", dependencies: ["AlulaGraph", "TestSupport"]),
+        .testTarget(name: "AlulaKernelsTests", dependencies: ["AlulaKernels", "TestSupport"]),
+        .testTarget(name: "AlulaRuntimeTests", dependencies: ["AlulaRuntime", "Alula", "TestSupport"]),
+        .testTarget(name: "AlulaCompilerTests", dependencies: ["AlulaCompiler", "TestSupport"]),
+        .testTarget(name: "AlulaDataTests", dependencies: ["AlulaData", "TestSupport"]),
+        .testTarget(
+            name: "EfficientFormerTests",
+            dependencies: ["EfficientFormer", "SafetensorsConverter", "AlulaCompiler", "TestSupport"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"]),
+        .testTarget(name: "ArchitectureTests"),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c11
+)

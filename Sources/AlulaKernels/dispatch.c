@@ -1,0 +1,1 @@
+#include "alula_kernels.h"
