@@ -1,0 +1,164 @@
+/// The closed set of operators. To add one: its attribute struct and shape rule in Operators/, a case here, then follow the compiler to
+/// the exhaustive switches in the runtime, the quantizer and the gradients.
+public enum Operator: Sendable, Equatable {
+    case conv2D(Conv2D)
+    case convTranspose2D(ConvTranspose2D)
+    case linear(Linear)
+    case matmul(MatMul)
+    case attention(Attention)
+    case binary(Binary)
+    case unary(Unary)
+    case batchNorm(BatchNorm)
+    case layerNorm(LayerNorm)
+    case softmax(Softmax)
+    case pool(Pool)
+    case poolMixer(PoolMixer)
+    case mean(Mean)
+    case reshape(Reshape)
+    case transpose(Transpose)
+    case slice(Slice)
+    case concat(Concat)
+    case split(Split)
+    case gather(Gather)
+    case roll(Roll)
+    case pad(Pad)
+    case expand(Expand)
+    case resize(Resize)
+    case quantize(Quantize)
+    case dequantize(Dequantize)
+    case requantize(Requantize)
+
+    /// The one place that opens the enum; everything that is uniform over operators goes through it.
+    private func rule<R, E: Error>(_ body: (borrowing RuleBox) throws(E) -> R) throws(E) -> R {
+        switch self {
+        case .conv2D(let op): try body(RuleBox(op))
+        case .convTranspose2D(let op): try body(RuleBox(op))
+        case .linear(let op): try body(RuleBox(op))
+        case .matmul(let op): try body(RuleBox(op))
+        case .attention(let op): try body(RuleBox(op))
+        case .binary(let op): try body(RuleBox(op))
+        case .unary(let op): try body(RuleBox(op))
+        case .batchNorm(let op): try body(RuleBox(op))
+        case .layerNorm(let op): try body(RuleBox(op))
+        case .softmax(let op): try body(RuleBox(op))
+        case .pool(let op): try body(RuleBox(op))
+        case .poolMixer(let op): try body(RuleBox(op))
+        case .mean(let op): try body(RuleBox(op))
+        case .reshape(let op): try body(RuleBox(op))
+        case .transpose(let op): try body(RuleBox(op))
+        case .slice(let op): try body(RuleBox(op))
+        case .concat(let op): try body(RuleBox(op))
+        case .split(let op): try body(RuleBox(op))
+        case .gather(let op): try body(RuleBox(op))
+        case .roll(let op): try body(RuleBox(op))
+        case .pad(let op): try body(RuleBox(op))
+        case .expand(let op): try body(RuleBox(op))
+        case .resize(let op): try body(RuleBox(op))
+        case .quantize(let op): try body(RuleBox(op))
+        case .dequantize(let op): try body(RuleBox(op))
+        case .requantize(let op): try body(RuleBox(op))
+        }
+    }
+
+    /// The name in graph text.
+    public var name: String { rule { $0.name } }
+    package var operands: [Operand] { rule { $0.operands } }
+    package var isVariadic: Bool { rule { $0.isVariadic } }
+    package var numericRule: NumericRule { rule { $0.numericRule } }
+    package var attributeText: String { rule { $0.attributeText() } }
+
+    /// Shapes of the results for these operands.
+    package func resultShapes(_ operands: [TensorType?]) throws(GraphError) -> [Shape] {
+        let specification = self.operands
+        guard isVariadic ? !operands.isEmpty : operands.count <= specification.count else {
+            throw .invalidNode(operator: name, value: "", problem: "takes at most \(specification.count) operands, not \(operands.count)")
+        }
+        var padded = operands
+        for index in specification.indices {
+            if index >= padded.count { padded.append(nil) }
+            guard padded[index] != nil || specification[index].isOptional else {
+                throw .invalidNode(operator: name, value: "", problem: "operand \(specification[index].name) is missing")
+            }
+        }
+        do throws(ShapeProblem) {
+            let shapes = try rule { (box: borrowing RuleBox) throws(ShapeProblem) in try box.resultShapes(padded) }
+            guard shapes.allSatisfy({ $0.isValid }) else {
+                throw ShapeProblem("a result is empty or larger than \(Shape.maximumElements) elements")
+            }
+            return shapes
+        } catch {
+            throw .invalidNode(operator: name, value: "", problem: error.text)
+        }
+    }
+
+    package func macs(_ operands: [TensorType?], _ result: TensorType) -> Int { rule { $0.macs(operands, result) } }
+
+    /// The operator that graph text names, with its attributes.
+    package init?(name: String, attributes: inout AttributeReader) throws(ShapeProblem) {
+        if let kind = Binary.Kind(rawValue: name) {
+            self = .binary(try Binary(kind, &attributes))
+            return
+        }
+        if let kind = UnaryFunction(rawValue: name) {
+            self = .unary(Unary(kind))
+            return
+        }
+        switch name {
+        case "conv2d": self = .conv2D(try Conv2D(&attributes))
+        case "conv_transpose2d": self = .convTranspose2D(try ConvTranspose2D(&attributes))
+        case "linear": self = .linear(try Linear(&attributes))
+        case "matmul": self = .matmul(try MatMul(&attributes))
+        case "attention": self = .attention(try Attention(&attributes))
+        case "batch_norm": self = .batchNorm(try BatchNorm(&attributes))
+        case "layer_norm": self = .layerNorm(try LayerNorm(&attributes))
+        case "softmax": self = .softmax(try Softmax(&attributes))
+        case "avg_pool": self = .pool(try Pool(.average, &attributes))
+        case "max_pool": self = .pool(try Pool(.maximum, &attributes))
+        case "pool_mixer": self = .poolMixer(try PoolMixer(&attributes))
+        case "mean": self = .mean(try Mean(&attributes))
+        case "reshape": self = .reshape(try Reshape(&attributes))
+        case "transpose": self = .transpose(try Transpose(&attributes))
+        case "slice": self = .slice(try Slice(&attributes))
+        case "concat": self = .concat(try Concat(&attributes))
+        case "split": self = .split(try Split(&attributes))
+        case "gather": self = .gather(try Gather(&attributes))
+        case "roll": self = .roll(try Roll(&attributes))
+        case "pad": self = .pad(try Pad(&attributes))
+        case "expand": self = .expand(try Expand(&attributes))
+        case "resize": self = .resize(try Resize(&attributes))
+        case "quantize": self = .quantize(Quantize())
+        case "dequantize": self = .dequantize(Dequantize())
+        case "requantize": self = .requantize(Requantize())
+        default: return nil
+        }
+    }
+}
+
+/// An attribute struct behind closures: the core has no `any`.
+private struct RuleBox {
+    let name: String
+    let operands: [Operand]
+    let isVariadic: Bool
+    let numericRule: NumericRule
+    let attributeText: () -> String
+    private let shapes: ([TensorType?]) -> Result<[Shape], ShapeProblem>
+    let macs: ([TensorType?], TensorType) -> Int
+
+    init<O: OperatorRule>(_ op: O) {
+        name = op.name
+        operands = op.operands
+        isVariadic = op.isVariadic
+        numericRule = op.numericRule
+        attributeText = {
+            var writer = AttributeWriter()
+            op.write(&writer)
+            return writer.text
+        }
+        shapes = { operands in
+            do throws(ShapeProblem) { return .success(try op.resultShapes(operands)) } catch { return .failure(error) }
+        }
+        macs = { op.macs($0, $1) }
+    }
+
+    func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] { try shapes(operands).get() }
+}
