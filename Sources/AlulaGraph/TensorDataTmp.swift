@@ -1,1 +1,1 @@
-public struct TensorData: Sendable {}
+public struct TensorData: Sendable { public var count: Int { 0 } }
