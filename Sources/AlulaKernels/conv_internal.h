@@ -84,3 +84,18 @@ static inline size_t alula_block_rows(size_t rows, size_t most, size_t tile) {
     const size_t blocks = (rows + most - 1) / most;
     return alula_min(most, alula_round_up((rows + blocks - 1) / blocks, tile));
 }
+
+// Pointers to the inputs of `rows` output pixels, in groups of `tile` rows: [rows / tile][taps][tile]. place moves on by the rows.
+static inline void alula_fill_pointers(const uint8_t **to, const alula_window *w, const void *input, const void *pad_row, size_t element,
+                                       alula_place *place, size_t rows, size_t tile, size_t group) {
+    const size_t taps = alula_taps(w), shift = group * alula_group_inputs(w) * element;
+    for (size_t i = 0; i < rows; i++, alula_place_advance(w, place)) {
+        const uint8_t **entry = to + (i / tile * taps) * tile + i % tile;
+        for (int32_t ky = 0; ky < w->kernel_h; ky++) {
+            for (int32_t kx = 0; kx < w->kernel_w; kx++, entry += tile) {
+                const int64_t offset = alula_tap_offset(w, place, ky, kx);
+                *entry = offset < 0 ? (const uint8_t *)pad_row : (const uint8_t *)input + (size_t)offset * element + shift;
+            }
+        }
+    }
+}
