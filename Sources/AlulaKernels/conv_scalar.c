@@ -134,7 +134,7 @@ void alula_conv_f32_scalar(const void *args, size_t begin, size_t end, void *scr
                     const int64_t offset = alula_tap_offset(w, &place, ky, kx);
                     const float *x = offset < 0 ? a->pad_row : a->input + offset + group * inputs;
                     for (size_t c = 0; c < inputs; c++, weight += 16) {
-                        for (size_t n = 0; n < 16; n++) sum[n] = alula_fmaf(x[c], weight[n], sum[n]);
+                        for (size_t n = 0; n < 16; n++) sum[n] = alula_fma(x[c], weight[n], sum[n]);
                     }
                 }
             }
@@ -159,7 +159,7 @@ void alula_depthwise_f32_scalar(const void *args, size_t begin, size_t end, void
                 for (int32_t kx = 0; kx < w->kernel_w; kx++, weight += padded) {
                     const int64_t offset = alula_tap_offset(w, &place, ky, kx);
                     const float *x = offset < 0 ? a->pad_row + first : a->input + offset + first;
-                    for (size_t n = 0; n < count; n++) sum[n] = alula_fmaf(x[n], weight[n], sum[n]);
+                    for (size_t n = 0; n < count; n++) sum[n] = alula_fma(x[n], weight[n], sum[n]);
                 }
             }
             finish_f32(a, sum, count, pixel * channels + first);
@@ -191,7 +191,7 @@ void alula_conv_transpose_f32_scalar(const void *args, size_t begin, size_t end,
                     const float *in = a->input + (row + (size_t)(x / w->stride_w)) * (size_t)w->in_c + group * inputs;
                     const float *weight = a->weight + ((group * inputs * taps) + (size_t)(ky * w->kernel_w + kx)) * outputs + first;
                     for (size_t c = 0; c < inputs; c++, weight += taps * outputs) {
-                        for (size_t n = 0; n < count; n++) sum[n] = alula_fmaf(in[c], weight[n], sum[n]);
+                        for (size_t n = 0; n < count; n++) sum[n] = alula_fma(in[c], weight[n], sum[n]);
                     }
                 }
             }

@@ -1,5 +1,8 @@
 // Which kernels this CPU runs. One table an instruction set, one probe.
 #include "conv_internal.h"
+#include "kernels_internal.h"
+
+#define ENTRY(family, isa) .family = alula_##family##_##isa,
 
 static const alula_kernel_table scalar_table = {
     .isa = ALULA_ISA_SCALAR,
@@ -11,6 +14,7 @@ static const alula_kernel_table scalar_table = {
     .depthwise_f32 = alula_depthwise_f32_scalar,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
     // All other families.
+    ALULA_GENERAL_FAMILIES(ENTRY, scalar)
 };
 
 #if defined(__x86_64__)
@@ -26,6 +30,7 @@ static const alula_kernel_table avx2_table = {
     .depthwise_f32 = alula_depthwise_f32_avx2,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
     // All other families.
+    ALULA_GENERAL_FAMILIES(ENTRY, avx2)
 };
 
 static const alula_kernel_table avx512vnni_table = {
@@ -37,7 +42,9 @@ static const alula_kernel_table avx512vnni_table = {
     .conv_f32 = alula_conv_f32_avx512,
     .depthwise_f32 = alula_depthwise_f32_avx2,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
-    // All other families.
+    // All other families: the AVX2 versions, but for what gains from wider tables.
+    ALULA_GENERAL_FAMILIES_WITHOUT_TABLE(ENTRY, avx2)
+    ENTRY(table_u8, avx512vnni)
 };
 
 // The parts of the register file that the operating system saves on a context switch.

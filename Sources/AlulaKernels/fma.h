@@ -1,26 +1,24 @@
-// Fused multiply-add of f32 without the math library.
+// Fused multiply-add, a * b + c rounded once, the same bits on every target.
 #pragma once
 #include <stdint.h>
 
-#if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMAF)
-static inline float alula_fmaf(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+// A file compiled with function-level targets defines ALULA_TARGET_HAS_FMA before including this (the target macro __FMA__ describes
+// command-line flags only).
+static inline __attribute__((always_inline)) float alula_fma(float a, float b, float c) {
+#if defined(ALULA_TARGET_HAS_FMA) || defined(__FMA__) || defined(__aarch64__) || defined(__ARM_FEATURE_FMA)
+    return __builtin_elementwise_fma(a, b, c);
 #else
-// The product of two f32 is exact in double. Their sum with c is not always, and rounding twice (to double, then to float) would be
-// wrong in halfway cases; so the sum is rounded to odd: of the two neighbours of an inexact sum, the one with an odd last bit. Double
-// keeps 29 bits more than float, hence the second rounding then equals a single one (Boldo, Melquiond 2008), subnormals included.
-static inline float alula_fmaf(float a, float b, float c) {
-#pragma STDC FP_CONTRACT OFF
-    const double product = (double)a * (double)b, addend = (double)c;
+    // The product of two floats is exact in double. The sum is rounded to odd (truncated, last bit set when inexact), which leaves
+    // the final rounding to float as if from the exact sum, because double has more than twice the bits and two to spare.
+    double product = (double)a * (double)b, addend = (double)c;
     double sum = product + addend;
-    const double addend_part = sum - product;
-    const double lost = (product - (sum - addend_part)) + (addend - addend_part);
-    uint64_t bits;
-    __builtin_memcpy(&bits, &sum, 8);
-    const int finite = (bits >> 52 & 0x7ff) != 0x7ff;
-    if (finite && lost != 0 && !(bits & 1)) {
-        bits = (lost > 0) == (sum > 0) ? bits + 1 : bits - 1;
-        __builtin_memcpy(&sum, &bits, 8);
-    }
-    return (float)sum;
-}
+    double part = sum - product;
+    double error = (product - (sum - part)) + (addend - part);
+    union { double value; uint64_t bits; } odd = {sum};
+    uint64_t inexact = (uint64_t)((error > 0.0) | (error < 0.0));    // false when error is NaN: the sum is infinite or NaN
+    uint64_t even = ~odd.bits & 1;
+    uint64_t step = (error > 0.0) == (sum > 0.0) ? 1 : UINT64_MAX;  // away from zero or towards it
+    odd.bits += (inexact & even) ? step : 0;
+    return (float)odd.value;
 #endif
+}
