@@ -51,6 +51,10 @@ let package = Package(
             dependencies: ["EfficientFormer", "SafetensorsConverter", "AlulaCompiler", "TestSupport"]),
         .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"]),
         .testTarget(name: "ArchitectureTests"),
+        .executableTarget(
+            name: "fuzz-safetensors", dependencies: ["AlulaGraph", "TestSupport"], path: "Tests/Fuzz",
+            exclude: ["corpus"],
+            sources: ["SafetensorsFuzz.swift"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11
