@@ -1,0 +1,108 @@
+import AlulaGraph
+
+/// Batch norms into the convolution or linear layer before them, or, where nothing foldable is before them, into the unpadded 1x1 convolution
+/// or linear layer behind them. Both are exact but for rounding; weights are computed in f64.
+@Sendable func foldBatchNorm(_ graph: Graph) throws(CompilerError) -> Graph {
+    var editor = GraphEditor(graph)
+    for index in graph.nodes.indices {
+        let node = editor.graph.nodes[index]
+        guard case .batchNorm(let norm) = node.op, let affine = affine(of: norm, node, editor.graph) else { continue }
+        if let producer = editor.producer(node.inputs[0]), editor.hasSingleUse(node.inputs[0]) {
+            foldBackward(&editor, producer, index, affine)
+        }
+    }
+    let users = editor.graph.users()
+    for index in graph.nodes.indices {
+        let node = editor.graph.nodes[index]
+        guard case .batchNorm(let norm) = node.op, editor.producer(node.outputs[0]) == index,
+            let affine = affine(of: norm, node, editor.graph), !editor.graph.outputs.contains(node.outputs[0])
+        else { continue }
+        foldForward(&editor, index, users[Int(node.outputs[0].index)], affine)
+    }
+    return editor.finished()
+}
+
+/// `x · scale + shift`, by channel.
+struct Affine {
+    var scale: [Double]
+    var shift: [Double]
+}
+
+private func affine(of norm: BatchNorm, _ node: Node, _ graph: Graph) -> Affine? {
+    guard let gamma = graph.floats(node.inputs[1]), let beta = graph.floats(node.inputs[2]),
+        let mean = graph.floats(node.inputs[3]), let variance = graph.floats(node.inputs[4])
+    else { return nil }
+    let scale = zip(gamma, variance).map { Double($0) / (Double($1) + Double(norm.epsilon)).squareRoot() }
+    let shift = gamma.indices.map { Double(beta[$0]) - Double(mean[$0]) * scale[$0] }
+    return Affine(scale: scale, shift: shift)
+}
+
+private func foldBackward(_ editor: inout GraphEditor, _ producer: Int, _ index: Int, _ affine: Affine) {
+    let node = editor.graph.nodes[producer]
+    guard let folded = scaled(node, by: affine, in: &editor.graph) else { return }
+    editor.fuse(producer, into: index, node.op, folded)
+}
+
+/// The operands of a convolution or linear layer whose result is scaled and shifted by channel; nil where that cannot be folded.
+func scaled(_ node: Node, by affine: Affine, in graph: inout Graph) -> [ValueID]? {
+    guard node.op.isWeighted, node.op.weightedActivation == nil, node.input(WeightedOperand.residual).isNone,
+        let weights = graph.floats(node.inputs[WeightedOperand.weight])
+    else { return nil }
+    let shape = graph.shape(node.inputs[WeightedOperand.weight])
+    guard affine.scale.count == shape[0] else { return nil }
+    var rows = WeightRows(values: weights, rows: shape[0])
+    rows.scale(affine.scale)
+    let biasID = node.input(WeightedOperand.bias)
+    let bias = graph.floats(biasID) ?? [Float](repeating: 0, count: shape[0])
+    let weightName = graph[node.inputs[WeightedOperand.weight]].name
+    let folded = bias.indices.map { Float(Double(bias[$0]) * affine.scale[$0] + affine.shift[$0]) }
+    let weight = graph.addFloats(weightName, shape, rows.values)
+    let biasName = biasID.isNone ? biasName(forWeight: weightName) : graph[biasID].name
+    return [node.inputs[0], weight, graph.addFloats(biasName, [shape[0]], folded)]
+}
+
+func biasName(forWeight name: String) -> String {
+    name.hasSuffix(".weight") ? String(name.dropLast(6)) + "bias" : name + ".bias"
+}
+
+/// conv(bn(x)) = conv'(x) when no padding would mix unnormalized zeros in, and all users can take it.
+private func foldForward(_ editor: inout GraphEditor, _ index: Int, _ users: [Int], _ affine: Affine) {
+    let norm = editor.graph.nodes[index]
+    for user in users {
+        let node = editor.graph.nodes[user]
+        guard node.inputs[0] == norm.outputs[0], !node.inputs.dropFirst().contains(norm.outputs[0]),
+            editor.graph.floats(node.input(WeightedOperand.weight)) != nil
+        else { return }
+        switch node.op {
+        case .linear: break
+        case .conv2D(let conv):
+            let weight = editor.graph.shape(node.inputs[WeightedOperand.weight])
+            guard conv.padding.isZero, conv.groups == 1, weight[1] == 1, weight[2] == 1 else { return }
+        default: return
+        }
+    }
+    for user in users {
+        let node = editor.graph.nodes[user]
+        let weightID = node.inputs[WeightedOperand.weight]
+        let shape = editor.graph.shape(weightID)
+        var weights = editor.graph.floats(weightID)!
+        let depth = shape.last
+        let biasID = node.input(WeightedOperand.bias)
+        var bias = editor.graph.floats(biasID) ?? [Float](repeating: 0, count: shape[0])
+        for row in 0..<shape[0] {
+            var sum = Double(bias[row])
+            for column in 0..<depth {
+                sum += Double(weights[row * depth + column]) * affine.shift[column]
+                weights[row * depth + column] = Float(Double(weights[row * depth + column]) * affine.scale[column])
+            }
+            bias[row] = Float(sum)
+        }
+        let name = editor.graph[weightID].name
+        var inputs = node.inputs
+        while inputs.count <= WeightedOperand.bias { inputs.append(.none) }
+        inputs[0] = norm.inputs[0]
+        inputs[WeightedOperand.weight] = editor.graph.addFloats(name, shape, weights)
+        inputs[WeightedOperand.bias] = editor.graph.addFloats(biasID.isNone ? biasName(forWeight: name) : editor.graph[biasID].name, [shape[0]], bias)
+        editor.replace(user, node.op, inputs)
+    }
+}

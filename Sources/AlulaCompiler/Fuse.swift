@@ -1,0 +1,111 @@
+import AlulaGraph
+
+/// `x + scale · (avg_pool(x) - x)`, with or without scale, into one pool mixer: EfficientFormer's token mixer with its residual.
+@Sendable func fusePoolMixer(_ graph: Graph) throws(CompilerError) -> Graph {
+    var editor = GraphEditor(graph)
+    for index in graph.nodes.indices {
+        let node = editor.graph.nodes[index]
+        guard case .binary(let add) = node.op, add.kind == .add, add.activation == nil else { continue }
+        for (x, branch) in [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])] {
+            guard let match = mixerBranch(&editor, branch, x) else { continue }
+            for producer in match.nodes { editor.fuse(producer, into: index, node.op, node.inputs) }
+            let scale = editor.graph.addFloats(match.scaleName, [match.scale.count], match.scale)
+            editor.replace(index, .poolMixer(PoolMixer(size: match.size)), [x, scale])
+            break
+        }
+    }
+    return editor.finished()
+}
+
+private struct MixerMatch {
+    var nodes: [Int]
+    var size: Int
+    var scale: [Float]
+    var scaleName: String
+}
+
+/// Matches `scale · (avg_pool(x) - x)` behind `branch`.
+private func mixerBranch(_ editor: inout GraphEditor, _ branch: ValueID, _ x: ValueID) -> MixerMatch? {
+    let channels = editor.graph.shape(x).last
+    var match = MixerMatch(nodes: [], size: 0, scale: [Float](repeating: 1, count: channels), scaleName: "")
+    var difference = branch
+    if let multiply = editor.producer(branch), case .binary(let binary) = editor.graph.nodes[multiply].op, binary == Binary(.mul) {
+        let node = editor.graph.nodes[multiply]
+        guard editor.hasSingleUse(branch) else { return nil }
+        let isLeftConstant = editor.graph.floats(node.inputs[0]) != nil
+        let (factor, other) = isLeftConstant ? (node.inputs[0], node.inputs[1]) : (node.inputs[1], node.inputs[0])
+        guard let values = editor.graph.floats(factor), let scale = channelValues(values, editor.graph.shape(factor), channels: channels)
+        else { return nil }
+        match.scale = scale
+        match.scaleName = editor.graph[factor].name
+        match.nodes.append(multiply)
+        difference = other
+    }
+    guard let subtract = editor.producer(difference), editor.hasSingleUse(difference),
+        case .binary(let binary) = editor.graph.nodes[subtract].op, binary == Binary(.sub), editor.graph.nodes[subtract].inputs[1] == x
+    else { return nil }
+    let average = editor.graph.nodes[subtract].inputs[0]
+    guard let pool = editor.producer(average), editor.hasSingleUse(average), case .pool(let attributes) = editor.graph.nodes[pool].op,
+        editor.graph.nodes[pool].inputs[0] == x, attributes.kind == .average, !attributes.countsPadding,
+        attributes.stride == Pair(1), attributes.kernel.height == attributes.kernel.width, attributes.kernel.height % 2 == 1,
+        attributes.padding == Padding(attributes.kernel.height / 2), attributes.kernel.height <= 31
+    else { return nil }
+    match.size = attributes.kernel.height
+    match.nodes += [subtract, pool]
+    if match.scaleName.isEmpty { match.scaleName = editor.graph.displayName(average) + ".mixer_scale" }
+    return match
+}
+
+/// An addition whose one side is a convolution or linear layer that nobody else reads becomes that layer's residual.
+@Sendable func fuseResidual(_ graph: Graph) throws(CompilerError) -> Graph {
+    var editor = GraphEditor(graph)
+    for index in graph.nodes.indices {
+        let node = editor.graph.nodes[index]
+        guard case .binary(let add) = node.op, add == Binary(.add), editor.graph.shape(node.inputs[0]) == editor.graph.shape(node.inputs[1]),
+            node.inputs[0] != node.inputs[1]
+        else { continue }
+        // The later of two candidates: its result is fresh in cache, and the earlier one is then any other operand.
+        let sides = [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])]
+            .sorted { editor.producer($0.0) ?? -1 > editor.producer($1.0) ?? -1 }
+        for (x, residual) in sides {
+            guard let producer = editor.producer(x), editor.hasSingleUse(x), editor.graph[residual].constant == nil else { continue }
+            let layer = editor.graph.nodes[producer]
+            guard layer.op.isWeighted, layer.op.weightedActivation == nil, layer.input(WeightedOperand.residual).isNone else { continue }
+            var inputs = layer.inputs
+            while inputs.count < WeightedOperand.residual { inputs.append(.none) }
+            inputs.append(residual)
+            editor.fuse(producer, into: index, layer.op, inputs)
+            break
+        }
+    }
+    return editor.finished()
+}
+
+/// An activation behind a convolution, linear layer or addition into it.
+@Sendable func fuseActivation(_ graph: Graph) throws(CompilerError) -> Graph {
+    var editor = GraphEditor(graph)
+    for index in graph.nodes.indices {
+        let node = editor.graph.nodes[index]
+        guard case .unary(let unary) = node.op, unary.function.isActivation, node.input(1).isNone,
+            let producer = editor.producer(node.inputs[0]), editor.hasSingleUse(node.inputs[0])
+        else { continue }
+        let layer = editor.graph.nodes[producer]
+        if layer.op.isWeighted, layer.op.weightedActivation == nil, layer.input(WeightedOperand.residual).isNone {
+            editor.fuse(producer, into: index, layer.op.withActivation(unary.function), layer.inputs)
+        } else if case .binary(var binary) = layer.op, binary.activation == nil {
+            binary.activation = unary.function
+            editor.fuse(producer, into: index, .binary(binary), layer.inputs)
+        }
+    }
+    return editor.finished()
+}
+
+extension UnaryFunction {
+    /// Functions that kernels apply to their result in place.
+    var isActivation: Bool {
+        switch self {
+        case .relu, .relu6, .gelu, .geluTanh, .silu, .sigmoid, .tanh, .hardSwish, .hardSigmoid: true
+        case .exp, .log, .sqrt, .rsqrt, .reciprocal, .negate, .abs, .erf: false
+        }
+    }
+}
