@@ -39,7 +39,9 @@ private struct TIFFReader {
 private func exifBlock(jpeg file: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
     let reader = TIFFReader(bytes: file)
     var offset = 2  // after the start-of-image marker
-    while let lead = reader.integer(at: offset, bytes: 1), lead == 0xFF, let marker = reader.integer(at: offset + 1, bytes: 1) {
+    while let lead = reader.integer(at: offset, bytes: 1), lead == 0xFF,
+        let marker = reader.integer(at: offset + 1, bytes: 1)
+    {
         if marker == 0xFF {  // a fill byte
             offset += 1
             continue

@@ -33,6 +33,8 @@ public enum ImageError: Error, Equatable {
     case unsupported(ImageFormat, reason: String)
     /// The picture has, or would get, more than `limit` pixels.
     case tooManyPixels(width: Int, height: Int, limit: Int)
+    /// The picture is, or would get, more than `limit` pixels wide or high.
+    case sideTooLong(width: Int, height: Int, limit: Int)
     /// A side is zero or negative.
     case invalidSize(width: Int, height: Int)
     /// The bytes handed over do not make a picture of the size named.
@@ -56,6 +58,8 @@ extension ImageError: CustomStringConvertible {
             return "is a \(format.rawValue) picture of a kind that is not supported: \(reason)"
         case .tooManyPixels(let width, let height, let limit):
             return "has \(width) x \(height) pixels, more than the limit of \(limit)"
+        case .sideTooLong(let width, let height, let limit):
+            return "is \(width) x \(height), a side longer than the limit of \(limit)"
         case .invalidSize(let width, let height): return "\(width) x \(height) is no size of a picture"
         case .byteCount(let expected, let found): return "\(found) bytes given where the size asks for \(expected)"
         case .outOfMemory(let format): return "needs more memory than there is to decode \(format.rawValue)"
@@ -70,21 +74,27 @@ private func hexadecimal(_ byte: UInt8) -> String {
 /// What a picture may cost before it is refused. Checked from the header, before memory is allocated.
 public struct ImageLimits: Sendable, Equatable {
     /// Pillow refuses pictures beyond the same number of pixels.
-    public static let standard = ImageLimits(pixels: 178_956_970, fileBytes: 256 << 20)
+    public static let standard = ImageLimits(pixels: 178_956_970, side: 1 << 20, fileBytes: 256 << 20)
 
     /// Most pixels a picture may have.
     public var pixels: Int
+    /// Most pixels of its width and of its height; bounds the tables that resizing needs.
+    public var side: Int
     /// Most bytes a file may have.
     public var fileBytes: Int
 
-    public init(pixels: Int = standard.pixels, fileBytes: Int = standard.fileBytes) {
+    static let none = ImageLimits(pixels: .max, side: .max, fileBytes: .max)
+
+    public init(pixels: Int = standard.pixels, side: Int = standard.side, fileBytes: Int = standard.fileBytes) {
         self.pixels = pixels
+        self.side = side
         self.fileBytes = fileBytes
     }
 
     /// The number of pixels, when the size is positive and within the limit.
     func checkedPixels(width: Int, height: Int) throws(ImageError) -> Int {
         guard width > 0, height > 0 else { throw .invalidSize(width: width, height: height) }
+        guard max(width, height) <= side else { throw .sideTooLong(width: width, height: height, limit: side) }
         let (count, overflow) = width.multipliedReportingOverflow(by: height)
         guard !overflow, count <= min(pixels, Int.max / Image.channels / 2) else {
             throw .tooManyPixels(width: width, height: height, limit: pixels)

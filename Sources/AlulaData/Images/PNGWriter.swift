@@ -16,7 +16,7 @@ extension Image {
 /// The contents of a PNG file of 8-bit gray (one channel) or RGB (three channels), for pictures and plots.
 package func encodePNG(_ pixels: [UInt8], width: Int, height: Int, channels: Int) throws(ImageError) -> [UInt8] {
     precondition(channels == 1 || channels == 3, "a PNG is written with one channel or three")
-    let count = try ImageLimits(pixels: .max).checkedPixels(width: width, height: height) * channels
+    let count = try ImageLimits.none.checkedPixels(width: width, height: height) * channels
     guard width <= Int(Int32.max), height <= Int(Int32.max) else { throw .invalidSize(width: width, height: height) }
     guard pixels.count == count else { throw .byteCount(expected: count, found: pixels.count) }
 
