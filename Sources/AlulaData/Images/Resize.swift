@@ -1,7 +1,11 @@
-// Resizing as Pillow does it: along rows first, rounded to bytes, then along columns, rounded again.
+// Resizing as Pillow 13 does it: one axis, rounded to bytes, then the other, rounded again.
 
 extension Image {
-    /// The picture scaled to a new size; equal to Pillow's `resize` with the same filter, byte for byte.
+    /// The picture scaled to a new size; equal to the `resize` of Pillow 13 with the same filter, byte for byte.
+    ///
+    /// Pillow 13 scales the height first where it shrinks by more than twice the pixels that the width does; earlier
+    /// versions never did, and differ there by a few levels. With one factor for both sides this concerns only pictures
+    /// more than twice as high as wide.
     public func resized(
         width newWidth: Int, height newHeight: Int, filter: ResizeFilter = .bicubic, limits: ImageLimits = .standard
     ) throws(ImageError) -> Image {
@@ -11,15 +15,21 @@ extension Image {
 
         let columns = newWidth == width ? nil : ResizeWeights(from: width, to: newWidth, filter: filter)
         let rows = newHeight == height ? nil : ResizeWeights(from: height, to: newHeight, filter: filter)
-        if let rows { _ = try limits.checkedPixels(width: newWidth, height: rows.window) }  // rows kept meanwhile
+        let heightFirst = newHeight < height && height - newHeight > 2 * (width - newWidth)
+        if let rows, !heightFirst {
+            _ = try limits.checkedPixels(width: newWidth, height: rows.window)  // what is kept meanwhile
+        }
         let scaled = [UInt8](unsafeUninitializedCapacity: count) { target, initialized in
-            bytes.withUnsafeBufferPointer { source in
-                if let rows {
-                    mixRows(source, width: width, into: target, width: newWidth, columns: columns, rows: rows)
-                } else if let columns {
-                    for y in 0..<height {
-                        mixColumns(row(y, of: source, width: width), into: row(y, of: target, width: newWidth), columns)
-                    }
+            bytes.withUnsafeBufferPointer { bytes in
+                let source = PixelRows(pixels: bytes, stride: width * Image.channels)
+                let target = MutablePixelRows(pixels: target, stride: newWidth * Image.channels)
+                switch (columns, rows) {
+                case (let columns?, let rows?) where heightFirst:
+                    scaleHeightThenWidth(source, into: target, columns: columns, rows: rows)
+                case (let columns?, let rows?): scaleWidthThenHeight(source, into: target, columns: columns, rows: rows)
+                case (let columns?, nil): for y in 0..<height { mixColumns(source[y], into: target[y], columns) }
+                case (nil, let rows?): scaleHeight(source, into: target, rows: rows)
+                case (nil, nil): break
                 }
             }
             initialized = count
@@ -56,52 +66,74 @@ private func nearestPositions(from inputSize: Int, to outputSize: Int) -> [Int] 
     }
 }
 
-private func row(_ y: Int, of pixels: UnsafeBufferPointer<UInt8>, width: Int) -> UnsafeBufferPointer<UInt8> {
-    let stride = width * Image.channels
-    return UnsafeBufferPointer(rebasing: pixels[(y * stride)..<((y + 1) * stride)])
-}
+private struct PixelRows {
+    let pixels: UnsafeBufferPointer<UInt8>
+    let stride: Int
 
-private func row(_ y: Int, of pixels: UnsafeMutableBufferPointer<UInt8>, width: Int)
-    -> UnsafeMutableBufferPointer<UInt8>
-{
-    let stride = width * Image.channels
-    return UnsafeMutableBufferPointer(rebasing: pixels[(y * stride)..<((y + 1) * stride)])
-}
-
-/// Fills `target` row by row. Of the rows scaled along their length only those under the current window are kept.
-private func mixRows(
-    _ source: UnsafeBufferPointer<UInt8>, width: Int, into target: UnsafeMutableBufferPointer<UInt8>,
-    width newWidth: Int, columns: ResizeWeights?, rows: ResizeWeights
-) {
-    let stride = newWidth * Image.channels
-    let kept = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: columns == nil ? 0 : rows.window * stride)
-    let sums = UnsafeMutableBufferPointer<Int32>.allocate(capacity: stride)
-    defer {
-        kept.deallocate()
-        sums.deallocate()
+    subscript(y: Int) -> UnsafeBufferPointer<UInt8> {
+        UnsafeBufferPointer(rebasing: pixels[(y * stride)..<((y + 1) * stride)])
     }
+}
+
+private struct MutablePixelRows {
+    let pixels: UnsafeMutableBufferPointer<UInt8>
+    let stride: Int
+
+    subscript(y: Int) -> UnsafeMutableBufferPointer<UInt8> {
+        UnsafeMutableBufferPointer(rebasing: pixels[(y * stride)..<((y + 1) * stride)])
+    }
+}
+
+/// Of the rows whose width is scaled, only those under the current row's window are kept.
+private func scaleWidthThenHeight(
+    _ source: PixelRows, into target: MutablePixelRows, columns: ResizeWeights, rows: ResizeWeights
+) {
+    let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: rows.window * target.stride)
+    defer { buffer.deallocate() }
+    let kept = MutablePixelRows(pixels: buffer, stride: target.stride)
     var ready = 0  // the next source row to scale
-    for (y, span) in rows.spans.enumerated() {
-        sums.initialize(repeating: 1 << (ResizeWeights.fractionBits - 1))
-        ready = max(ready, span.first)
-        for tap in 0..<span.count {
-            let inputRow = span.first + tap
-            let input: UnsafeBufferPointer<UInt8>
-            if let columns {
-                let slot = row(inputRow % rows.window, of: kept, width: newWidth)
-                if inputRow == ready {
-                    mixColumns(row(inputRow, of: source, width: width), into: slot, columns)
-                    ready += 1
-                }
-                input = UnsafeBufferPointer(slot)
-            } else {
-                input = row(inputRow, of: source, width: width)
+    for y in rows.spans.indices {
+        ready = max(ready, rows.spans[y].first)
+        mixRows(y, rows, into: target[y]) { inputRow in
+            let slot = kept[inputRow % rows.window]
+            if inputRow == ready {
+                mixColumns(source[inputRow], into: slot, columns)
+                ready += 1
             }
-            let weight = rows.values[y * rows.window + tap]
-            for index in 0..<stride { sums[index] &+= Int32(input[index]) &* weight }
+            return UnsafeBufferPointer(slot)
         }
-        let output = row(y, of: target, width: newWidth)
-        for index in 0..<stride { output[index] = byte(sums[index]) }
+    }
+}
+
+private func scaleHeightThenWidth(
+    _ source: PixelRows, into target: MutablePixelRows, columns: ResizeWeights, rows: ResizeWeights
+) {
+    let line = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: source.stride)
+    defer { line.deallocate() }
+    for y in rows.spans.indices {
+        mixRows(y, rows, into: line) { source[$0] }
+        mixColumns(UnsafeBufferPointer(line), into: target[y], columns)
+    }
+}
+
+private func scaleHeight(_ source: PixelRows, into target: MutablePixelRows, rows: ResizeWeights) {
+    for y in rows.spans.indices { mixRows(y, rows, into: target[y]) { source[$0] } }
+}
+
+/// Mixes the rows under the window of output row `y` into it.
+private func mixRows(
+    _ y: Int, _ rows: ResizeWeights, into target: UnsafeMutableBufferPointer<UInt8>,
+    inputRow: (Int) -> UnsafeBufferPointer<UInt8>
+) {
+    let span = rows.spans[y]
+    withUnsafeTemporaryAllocation(of: Int32.self, capacity: target.count) { sums in
+        sums.initialize(repeating: 1 << (ResizeWeights.fractionBits - 1))
+        for tap in 0..<span.count {
+            let input = inputRow(span.first + tap)
+            let weight = rows.values[y * rows.window + tap]
+            for index in 0..<target.count { sums[index] &+= Int32(input[index]) &* weight }
+        }
+        for index in 0..<target.count { target[index] = byte(sums[index]) }
     }
 }
 
