@@ -133,14 +133,16 @@ private func timm(_ text: String) throws(PreprocessorError) -> ImagePreprocessor
     }
 
     @Test func modelFileTextIsStable() throws {
-        let text = #"{"crop":[224,224],"filter":"bicubic","kind":"image","mean":[0.485,0.456,0.406],"#
+        let text =
+            #"{"crop":[224,224],"filter":"bicubic","kind":"image","mean":[0.485,0.456,0.406],"#
             + #""rescale":0.00392156862745098,"resize":256,"rounding":"down","std":[0.229,0.224,0.225],"version":1}"#
         #expect(try huggingFace(published).json == text)
     }
 
     @Test(arguments: [
         published,
-        #"{"size": [7, 9]}"#, #"{"do_resize": false, "do_center_crop": false, "do_rescale": false}"#,
+        #"{"size": [7, 9]}"#,
+        #"{"do_resize": false, "do_center_crop": false, "do_rescale": false}"#,
         #"{"image_mean": 0.1, "image_std": [1, 2.5, 1e-7], "resample": 5}"#,
     ])
     func modelFileTextReadsBack(_ text: String) throws {

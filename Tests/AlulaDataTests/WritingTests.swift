@@ -44,8 +44,7 @@ import Testing
     }
 
     @Test func sampleKeepsItsBytes() throws {
-        #expect(sha256(try SampleImage.wing(width: 96, height: 64).bytes) == "SAMPLEHASH")
-        try SampleImage.wing(width: 640, height: 480).write(toPNG: "/tmp/wing.png")
-        try SampleImage.wing(width: 224, height: 224).write(toPNG: "/tmp/wing224.png")
+        let expected = "1c30aa989c67f6094c3c3aee18ec93762f304d11fe5b7931922f2316985ce2aa"
+        #expect(sha256(try SampleImage.wing(width: 96, height: 64).bytes) == expected)
     }
 }

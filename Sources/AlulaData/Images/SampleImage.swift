@@ -65,13 +65,13 @@ private struct Feather {
     func color(at point: Point, softness: Double) -> (Color, Double)? {
         let offset = point - root
         let along = (offset * direction).sum() / length
-        guard along > -0.02, along < 1.02 else { return nil }
+        guard along > 0, along < 1 else { return nil }
         let normal = Point(-direction.y, direction.x)
         let across = (offset * normal).sum() / length - bend * along * along
         let half = halfWidth(along)
         guard abs(across) < half + 3 * softness / length else { return nil }
 
-        let edge = (half - abs(across)) * length
+        let edge = min(half - abs(across), 1 - along, along + 0.01) * length
         let cover = smooth(edge / softness / 2 + 0.5)
         // The rear vane is lighter, barbs run slanted, the rim and the shaft's shadow are dark.
         var color = blend(base, tip, smooth(along * 1.25 - 0.15))
@@ -80,7 +80,7 @@ private struct Feather {
         color *= 0.90 + 0.10 * barbs + 0.16 * relative
         color *= 0.62 + 0.38 * smooth(edge / (0.16 * width * length) + 0.1)
         let shaft = abs(across) * length / (0.0016 + 0.0052 * (1 - along) * length)
-        color = blend(color, Color(0.98, 0.93, 0.82), 0.85 * smooth(1.6 - shaft))
+        color = blend(color, Color(0.98, 0.93, 0.82), 0.85 * smooth(1.6 - shaft) * smooth((1 - along) * 12))
         return (color, cover)
     }
 
@@ -101,11 +101,11 @@ private struct WingScene {
     init(aspect: Double) {
         size = aspect >= 1 ? Point(aspect, 1) : Point(1, 1 / aspect)
         let center = size / 2
-        let shoulder = Point(center.x - 0.36, center.y + 0.24)
+        let shoulder = Point(center.x - 0.38, center.y + 0.33)
         var feathers: [Feather] = []
         // Three rows, far to near: flight feathers, then two rows of shorter coverts, each fanned out from the shoulder.
         let rows: [(count: Int, length: Double, width: Double, spread: Double, base: Color, tip: Color)] = [
-            (11, 0.88, 0.062, 1.00, Color(0.05, 0.42, 0.62), Color(0.03, 0.11, 0.32)),
+            (11, 0.84, 0.064, 1.00, Color(0.05, 0.42, 0.62), Color(0.03, 0.11, 0.32)),
             (10, 0.60, 0.085, 0.96, Color(0.10, 0.68, 0.70), Color(0.04, 0.36, 0.60)),
             (8, 0.36, 0.125, 0.92, Color(0.96, 0.62, 0.22), Color(0.13, 0.66, 0.62)),
         ]
@@ -113,12 +113,12 @@ private struct WingScene {
             for index in 0..<row.count {
                 let t = Double(index) / Double(row.count - 1)
                 // A direction from nearly upward to nearly level, without trigonometry.
-                let slope = Point(0.20 + 1.02 * t, -1.05 + 1.18 * t * row.spread)
+                let slope = Point(0.24 + 0.98 * t, -1.05 + 1.16 * t * row.spread)
                 let hue = blend(row.tip, Color(0.42, 0.16, 0.50), 0.55 * t)
                 feathers.append(
                     Feather(
                         root: shoulder + Point(0.05 * t, 0.05 * t), direction: slope / norm(slope),
-                        length: row.length * (1.02 - 0.30 * t * t), width: row.width, bend: 0.10 - 0.03 * t,
+                        length: row.length * (1 - 0.24 * t * t), width: row.width, bend: 0.10 - 0.03 * t,
                         base: row.base, tip: hue))
             }
         }
