@@ -72,8 +72,8 @@ static int failures;
 static void report(const char *kernel, const alula_window *w, size_t at, const char *what) {
     if (++failures > 10) return;
     printf("FAIL %s %s at %zu: batch %d in %dx%dx%d out %dx%dx%d groups %d kernel %dx%d stride %d,%d pad %d,%d dilation %d,%d\n",
-           kernel, what, at, w->batch, w->in_h, w->in_w, w->in_c, w->out_h, w->out_w, w->out_c, w->groups, w->kernel_h, w->kernel_w, w->stride_h, w->stride_w,
-           w->pad_top, w->pad_left, w->dilation_h, w->dilation_w);
+           kernel, what, at, w->batch, w->in_h, w->in_w, w->in_c, w->out_h, w->out_w, w->out_c, w->groups, w->kernel_h, w->kernel_w,
+           w->stride_h, w->stride_w, w->pad_top, w->pad_left, w->dilation_h, w->dilation_w);
 }
 
 static void check_u8s8(const char *name, alula_kernel kernel, int depthwise) {

@@ -65,7 +65,8 @@ int main(int count, char **arguments) {
         const alula_kernel_table *table = alula_kernels_for((alula_isa)isa);
         if (!table || (count > 1 ? strcmp(table->name, arguments[1]) != 0 : isa == ALULA_ISA_SCALAR)) continue;
         printf("%s: peak %.1f GMAC/s\n%-24s %8s %6s %8s %8s %8s\n", table->name,
-               alula_measure_peak_u8s8((alula_isa)isa, nanoseconds, 50) * 1e-9, "GMAC/s, u8*s8 or f32", "plain", "%peak", "table", "residual", "f32");
+               alula_measure_peak_u8s8((alula_isa)isa, nanoseconds, 50) * 1e-9, "GMAC/s, u8*s8 or f32", "plain", "%peak", "table",
+               "residual", "f32");
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             const shape *h = &shapes[s];
             const int image = h->kernel > 1, out = image ? (h->size + h->stride - 1) / h->stride : h->size, pad = h->kernel / 2;
@@ -77,7 +78,8 @@ int main(int count, char **arguments) {
             const double macs = (double)pixels * (double)h->out_c * (double)(taps * per_group);
             alula_conv_u8s8_args q = {
                 .window = {.batch = 1, .in_h = image ? h->size : 1, .in_w = h->size, .out_h = image ? out : 1, .out_w = out,
-                           .in_c = h->in_c, .out_c = h->out_c, .groups = h->depthwise ? h->in_c : 1, .kernel_h = h->kernel, .kernel_w = h->kernel,
+                           .in_c = h->in_c, .out_c = h->out_c, .groups = h->depthwise ? h->in_c : 1,
+                           .kernel_h = h->kernel, .kernel_w = h->kernel,
                            .stride_h = h->stride, .stride_w = h->stride, .pad_top = pad, .pad_left = pad, .dilation_h = 1, .dilation_w = 1},
                 .input = filled(inputs, 0), .weight = filled(packed, 1), .bias = filled(((size_t)h->out_c + 16) * 4, 0),
                 .pad_row = filled((size_t)h->in_c + 128, 0), .output = filled(pixels * (size_t)h->out_c, 0),
@@ -96,7 +98,8 @@ int main(int count, char **arguments) {
             q.residual = residual;
             const double added = best_seconds(kernel, &q, items, scratch);
             alula_conv_f32_args f = {.window = q.window, .input = filled_f32(inputs), .weight = filled_f32(packed),
-                                     .bias = filled_f32((size_t)h->out_c + 16), .pad_row = filled_f32((size_t)h->in_c + 32), .output = filled_f32(pixels * (size_t)h->out_c)};
+                                     .bias = filled_f32((size_t)h->out_c + 16), .pad_row = filled_f32((size_t)h->in_c + 32),
+                                     .output = filled_f32(pixels * (size_t)h->out_c)};
             void *scratch_f32 = filled(alula_conv_f32_scratch(&f), 0);
             const double f32 = best_seconds(h->depthwise ? table->depthwise_f32 : table->conv_f32, &f, items, scratch_f32);
             // The share is of the peak around this shape: the clock of a shared machine moves.
