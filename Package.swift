@@ -57,7 +57,7 @@ let package = Package(
         .testTarget(name: "ArchitectureTests"),
         .executableTarget(
             name: "fuzz-safetensors", dependencies: ["AlulaGraph", "TestSupport"], path: "Tests/Fuzz",
-            exclude: ["corpus"],
+            exclude: ["corpus", "libfuzzer.sh"],
             sources: ["SafetensorsFuzz.swift"]),
     ],
     swiftLanguageModes: [.v6],
