@@ -6,7 +6,7 @@
 #include "kernels_internal.h"
 #include "instruction_set.h"
 
-enum { COLUMNS = 16, DEPTH = 128, ROWS = 4 };
+enum { COLUMNS = 16, DEPTH = 128, ROWS = 6 };
 
 // panel[k][j] = B[k0 + k][j0 + j], zero beyond the last column.
 static void pack_panel(const alula_matmul_f32_args *p, const float *b, size_t k0, size_t depth, size_t j0, size_t columns, float *panel) {
@@ -61,9 +61,10 @@ static void multiply_rows(const alula_matmul_f32_args *p, size_t batch, size_t b
             for (; i + ROWS <= end; i += ROWS) {
                 multiply_panel(a + i * size + k, size, panel, depth, output + i * n + j, n, ROWS, columns, first, last, p->alpha);
             }
-            for (; i < end; i++) {
-                multiply_panel(a + i * size + k, size, panel, depth, output + i * n + j, n, 1, columns, first, last, p->alpha);
+            for (; i + 2 <= end; i += 2) {
+                multiply_panel(a + i * size + k, size, panel, depth, output + i * n + j, n, 2, columns, first, last, p->alpha);
             }
+            if (i < end) multiply_panel(a + i * size + k, size, panel, depth, output + i * n + j, n, 1, columns, first, last, p->alpha);
             k += depth;
         } while (k < size);
     }
