@@ -1,5 +1,6 @@
 import AlulaGraph
 import TestSupport
+import Testing
 
 /// A small float graph that exercises one operator, with random constants.
 struct FloatCase: CustomTestStringConvertible, Sendable {

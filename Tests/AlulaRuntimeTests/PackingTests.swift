@@ -1,8 +1,7 @@
 import AlulaGraph
+import AlulaRuntime
 import TestSupport
 import Testing
-
-@testable import AlulaRuntime
 
 @Suite struct PackingTests {
     private static let geometries = [

@@ -1,7 +1,6 @@
+import AlulaRuntime
 import TestSupport
 import Testing
-
-@testable import AlulaRuntime
 
 @Suite struct PlannerTests {
     private func randomBuffers(_ count: Int, seed: UInt64) -> [PlannedBuffer] {
@@ -43,5 +42,5 @@ import Testing
         #expect(plan.byteCount == 1920)
     }
 
-    @Test func nothingNeedsNothing() { #expect(Planner.plan([]) == MemoryPlan(offsets: [], byteCount: 0, lowerBound: 0)) }
+    @Test func nothingNeedsNothing() { #expect(Planner.plan([]).byteCount == 0) }
 }
