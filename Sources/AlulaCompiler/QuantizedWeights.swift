@@ -50,7 +50,7 @@ extension UnaryFunction {
         switch self {
         case .relu: max(x, 0)
         case .relu6: min(max(x, 0), 6)
-        case .sigmoid: 1 / (1 + exp(-x))
+        case .sigmoid: 1 / (1 + Foundation.exp(-x))
         case .tanh: Foundation.tanh(x)
         case .exp: Foundation.exp(x)
         case .log: Foundation.log(x)

@@ -1,1 +1,0 @@
-public struct TensorData: Sendable { public var count: Int { 0 } }

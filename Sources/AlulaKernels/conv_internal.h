@@ -1,0 +1,101 @@
+// What the convolution files share: their kernels' names, the walk over output pixels, and the shape of scratch memory.
+#pragma once
+#include "alula_kernels.h"
+
+void alula_conv_u8s8_scalar(const void *args, size_t begin, size_t end, void *scratch);
+void alula_conv_u8s8_avx2(const void *args, size_t begin, size_t end, void *scratch);
+void alula_conv_u8s8_avx512vnni(const void *args, size_t begin, size_t end, void *scratch);
+void alula_depthwise_u8s8_scalar(const void *args, size_t begin, size_t end, void *scratch);
+void alula_depthwise_u8s8_avx2(const void *args, size_t begin, size_t end, void *scratch);
+void alula_conv_f32_scalar(const void *args, size_t begin, size_t end, void *scratch);
+void alula_conv_f32_avx2(const void *args, size_t begin, size_t end, void *scratch);
+void alula_conv_f32_avx512(const void *args, size_t begin, size_t end, void *scratch);
+void alula_depthwise_f32_scalar(const void *args, size_t begin, size_t end, void *scratch);
+void alula_depthwise_f32_avx2(const void *args, size_t begin, size_t end, void *scratch);
+void alula_conv_transpose_f32_scalar(const void *args, size_t begin, size_t end, void *scratch);
+
+static inline size_t alula_round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+static inline size_t alula_min(size_t a, size_t b) { return a < b ? a : b; }
+
+// An output pixel, and the top left input position of its window (may be negative: padding).
+typedef struct { int32_t image, y, x, in_y, in_x; } alula_place;
+
+static inline alula_place alula_place_of(const alula_window *w, size_t pixel) {
+    const size_t plane = (size_t)w->out_h * (size_t)w->out_w, inside = pixel % plane;
+    alula_place p;
+    p.image = (int32_t)(pixel / plane);
+    p.y = (int32_t)(inside / (size_t)w->out_w);
+    p.x = (int32_t)(inside % (size_t)w->out_w);
+    p.in_y = p.y * w->stride_h - w->pad_top;
+    p.in_x = p.x * w->stride_w - w->pad_left;
+    return p;
+}
+
+static inline void alula_place_advance(const alula_window *w, alula_place *p) {
+    p->in_x += w->stride_w;
+    if (++p->x < w->out_w) return;
+    p->x = 0;
+    p->in_x = -w->pad_left;
+    p->in_y += w->stride_h;
+    if (++p->y < w->out_h) return;
+    p->y = 0;
+    p->in_y = -w->pad_top;
+    p->image += 1;
+}
+
+// Element offset of the input pixel under tap (ky, kx), or -1 in the padding.
+static inline int64_t alula_tap_offset(const alula_window *w, const alula_place *p, int32_t ky, int32_t kx) {
+    const int32_t y = p->in_y + ky * w->dilation_h, x = p->in_x + kx * w->dilation_w;
+    if (y < 0 || y >= w->in_h || x < 0 || x >= w->in_w) return -1;
+    return (((int64_t)p->image * w->in_h + y) * w->in_w + x) * w->in_c;
+}
+
+static inline size_t alula_taps(const alula_window *w) { return (size_t)w->kernel_h * (size_t)w->kernel_w; }
+static inline size_t alula_pixels(const alula_window *w) { return (size_t)w->batch * (size_t)w->out_h * (size_t)w->out_w; }
+static inline size_t alula_group_inputs(const alula_window *w) { return (size_t)(w->in_c / w->groups); }
+static inline size_t alula_group_outputs(const alula_window *w) { return (size_t)(w->out_c / w->groups); }
+
+// Kp: the depth of the packed int8 weights.
+static inline size_t alula_depth_u8s8(const alula_window *w) { return alula_taps(w) * alula_round_up(alula_group_inputs(w), 4); }
+
+// ---- Row blocks -------------------------------------------------------------------------------------------------------------------
+// A kernel takes its range in blocks of rows (output pixels) of about equal size, and meets every weight once a block.
+
+// AVX2 int8 keeps a block's input, gathered and widened to 16 bits, in scratch: at most 192 kB of the second-level cache.
+enum { ALULA_AVX2_ROW_BYTES = 192 * 1024, ALULA_AVX2_ROWS = 96, ALULA_AVX2_TILE_ROWS = 6 };
+// Up to this many rows, widening a panel of weights first does not pay: they are widened in the inner loop.
+enum { ALULA_AVX2_DIRECT_ROWS = 3 };
+// The others keep a block of pointers, one a row and tap. 96 is a multiple of all tile heights (12, 8, 6).
+enum { ALULA_POINTER_ROWS = 96 };
+
+// Bytes of one widened row; a stride of whole pages would put all rows of a tile into one set of the first-level cache.
+static inline size_t alula_avx2_row_bytes(size_t depth) {
+    const size_t bytes = alula_round_up(2 * depth, 64);
+    return bytes % 2048 == 0 ? bytes + 64 : bytes;
+}
+
+static inline size_t alula_avx2_max_rows(size_t depth) {
+    const size_t rows = ALULA_AVX2_ROW_BYTES / alula_avx2_row_bytes(depth) / ALULA_AVX2_TILE_ROWS * ALULA_AVX2_TILE_ROWS;
+    return rows < ALULA_AVX2_TILE_ROWS ? ALULA_AVX2_TILE_ROWS : alula_min(rows, ALULA_AVX2_ROWS);
+}
+
+// Rows of each block but the last when `rows` rows are split into as few blocks as `most` allows, in whole tiles.
+static inline size_t alula_block_rows(size_t rows, size_t most, size_t tile) {
+    const size_t blocks = (rows + most - 1) / most;
+    return alula_min(most, alula_round_up((rows + blocks - 1) / blocks, tile));
+}
+
+// Pointers to the inputs of `rows` output pixels, in groups of `tile` rows: [rows / tile][taps][tile]. place moves on by the rows.
+static inline void alula_fill_pointers(const uint8_t **to, const alula_window *w, const void *input, const void *pad_row, size_t element,
+                                       alula_place *place, size_t rows, size_t tile, size_t group) {
+    const size_t taps = alula_taps(w), shift = group * alula_group_inputs(w) * element;
+    for (size_t i = 0; i < rows; i++, alula_place_advance(w, place)) {
+        const uint8_t **entry = to + (i / tile * taps) * tile + i % tile;
+        for (int32_t ky = 0; ky < w->kernel_h; ky++) {
+            for (int32_t kx = 0; kx < w->kernel_w; kx++, entry += tile) {
+                const int64_t offset = alula_tap_offset(w, place, ky, kx);
+                *entry = offset < 0 ? (const uint8_t *)pad_row : (const uint8_t *)input + (size_t)offset * element + shift;
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+// Elementwise families: unary_f32, binary_f32, affine_f32, add_u8, quantize, dequantize. Included once by the file of each instruction set.
+#include "kernels_internal.h"
+#include "math_body.h"
+#include "power.h"
+#include "unary.h"
+
+#define ALULA_EACH(expression)                              \
+    ALULA_VECTORIZE for (size_t i = 0; i < n; i++) {        \
+        float x = in[i];                                    \
+        out[i] = (expression);                              \
+    }                                                       \
+    break;
+
+static void apply_unary(int32_t function, const float *in, float *out, size_t n) {
+    switch ((alula_unary)function) {
+    case ALULA_NONE: ALULA_EACH(x)
+    case ALULA_RELU: ALULA_EACH(alula_reluf(x))
+    case ALULA_GELU: ALULA_EACH(alula_geluf(x))
+    case ALULA_GELU_TANH: ALULA_EACH(alula_gelu_tanhf(x))
+    case ALULA_SILU: ALULA_EACH(alula_siluf(x))
+    case ALULA_SIGMOID: ALULA_EACH(alula_sigmoidf(x))
+    case ALULA_TANH: ALULA_EACH(alula_tanhf(x))
+    case ALULA_HARD_SWISH: ALULA_EACH(alula_hard_swishf(x))
+    case ALULA_HARD_SIGMOID: ALULA_EACH(alula_hard_sigmoidf(x))
+    case ALULA_RELU6: ALULA_EACH(alula_relu6f(x))
+    case ALULA_EXP: ALULA_EACH(alula_expf(x))
+    case ALULA_LOG: ALULA_EACH(alula_logf(x))
+    case ALULA_SQRT: ALULA_EACH(alula_sqrtf(x))
+    case ALULA_RSQRT: ALULA_EACH(alula_rsqrtf(x))
+    case ALULA_RECIPROCAL: ALULA_EACH(alula_reciprocalf(x))
+    case ALULA_NEGATE: ALULA_EACH(alula_negatef(x))
+    case ALULA_ABS: ALULA_EACH(alula_absf(x))
+    case ALULA_ERF: ALULA_EACH(alula_erff(x))
+    }
+}
+
+void ALULA_SYMBOL(unary_f32_apply)(int32_t function, float *x, size_t n) {
+    if (function != ALULA_NONE) apply_unary(function, x, x, n);
+}
+
+void ALULA_SYMBOL(unary_f32)(const void *args, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const alula_unary_f32_args *p = args;
+    apply_unary(p->function, p->input + begin, p->output + begin, end - begin);
+}
+
+void ALULA_SYMBOL(affine_f32)(const void *args, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const alula_affine_f32_args *p = args;
+    size_t c = (size_t)p->c;
+    for (size_t row = begin; row < end; row++) {
+        const float *in = p->input + row * c, *scale = p->scale, *shift = p->shift;
+        float *out = p->output + row * c;
+        ALULA_VECTORIZE for (size_t i = 0; i < c; i++) out[i] = in[i] * scale[i] + shift[i];
+    }
+}
+
+// ---- Binary with broadcast ----------------------------------------------------------------------------------------------------
+
+ALULA_INLINE float maximum(float x, float y) { return ((x > y) | (x != x)) ? x : y; }    // NaN if either is
+ALULA_INLINE float minimum(float x, float y) { return ((x < y) | (x != x)) ? x : y; }
+
+// The strides of the usual cases are constants, so that the loops vectorise.
+#define ALULA_ROW(expression)                                                                    \
+    if (sa == 1 && sb == 1) {                                                                    \
+        ALULA_VECTORIZE for (size_t i = 0; i < n; i++) { float x = a[i], y = b[i]; out[i] = (expression); }       \
+    } else if (sa == 1 && sb == 0) {                                                             \
+        float y = b[0];                                                                          \
+        ALULA_VECTORIZE for (size_t i = 0; i < n; i++) { float x = a[i]; out[i] = (expression); } \
+    } else if (sa == 0 && sb == 1) {                                                             \
+        float x = a[0];                                                                          \
+        ALULA_VECTORIZE for (size_t i = 0; i < n; i++) { float y = b[i]; out[i] = (expression); } \
+    } else {                                                                                     \
+        for (size_t i = 0; i < n; i++) {                                                         \
+            float x = a[(int64_t)i * sa], y = b[(int64_t)i * sb];                                \
+            out[i] = (expression);                                                               \
+        }                                                                                        \
+    }                                                                                            \
+    break;
+
+static void power_row(const float *a, int64_t sa, const float *b, int64_t sb, float *out, size_t n) {
+    // Squares and roots are common and alula_powf defines them as these operations.
+    if (sa == 1 && sb == 0 && b[0] == 2.0f) {
+        ALULA_VECTORIZE for (size_t i = 0; i < n; i++) out[i] = a[i] == 1.0f ? 1.0f : a[i] * a[i];
+        return;
+    }
+    for (size_t i = 0; i < n; i++) out[i] = alula_powf(a[(int64_t)i * sa], b[(int64_t)i * sb]);
+}
+
+static void binary_row(int32_t function, const float *a, int64_t sa, const float *b, int64_t sb, float *out, size_t n) {
+    switch ((alula_binary)function) {
+    case ALULA_ADD: ALULA_ROW(x + y)
+    case ALULA_SUB: ALULA_ROW(x - y)
+    case ALULA_MUL: ALULA_ROW(x * y)
+    case ALULA_DIV: ALULA_ROW(x / y)
+    case ALULA_MAX: ALULA_ROW(maximum(x, y))
+    case ALULA_MIN: ALULA_ROW(minimum(x, y))
+    case ALULA_POW: power_row(a, sa, b, sb, out, n); break;
+    }
+}
+
+void ALULA_SYMBOL(binary_f32)(const void *args, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const alula_binary_f32_args *p = args;
+    int32_t last = p->rank - 1;
+    size_t n = (size_t)p->shape[last];
+    for (size_t row = begin; row < end; row++) {
+        int64_t a = 0, b = 0;
+        size_t rest = row;
+        for (int32_t axis = last - 1; axis >= 0; axis--) {
+            size_t size = (size_t)p->shape[axis], index = rest % size;
+            rest /= size;
+            a += (int64_t)index * p->a_strides[axis];
+            b += (int64_t)index * p->b_strides[axis];
+        }
+        binary_row(p->function, p->a + a, p->a_strides[last], p->b + b, p->b_strides[last], p->output + row * n, n);
+    }
+}
+
+// ---- Between u8 and f32 ---------------------------------------------------------------------------------------------------------
+
+void ALULA_SYMBOL(add_u8)(const void *args, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const alula_add_u8_args *p = args;
+    const uint8_t *a = p->a, *b = p->b;
+    uint8_t *out = p->output;
+    int32_t a_zero = p->a_zero, b_zero = p->b_zero, zero = p->zero, low = p->low, high = p->high;
+    float a_multiplier = p->a_multiplier, b_multiplier = p->b_multiplier;
+    ALULA_VECTORIZE for (size_t i = begin; i < end; i++) {
+        float t = (float)((int32_t)a[i] - a_zero) * a_multiplier + (float)((int32_t)b[i] - b_zero) * b_multiplier;
+        out[i] = alula_requantize(t, zero, low, high);
+    }
+}
+
+void ALULA_SYMBOL(quantize)(const void *args, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const alula_quantize_args *p = args;
+    const float *in = p->input;
+    uint8_t *out = p->output;
+    float inverse_scale = p->inverse_scale;
+    int32_t zero = p->zero;
+    ALULA_VECTORIZE for (size_t i = begin; i < end; i++) {
+        float t = in[i] * inverse_scale;
+        t = t == t ? t : 0.0f;
+        out[i] = alula_requantize(t, zero, 0, 255);
+    }
+}
+
+void ALULA_SYMBOL(dequantize)(const void *args, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const alula_dequantize_args *p = args;
+    const uint8_t *in = p->input;
+    float *out = p->output;
+    float scale = p->scale;
+    int32_t zero = p->zero;
+    ALULA_VECTORIZE for (size_t i = begin; i < end; i++) out[i] = (float)((int32_t)in[i] - zero) * scale;
+}

@@ -1,0 +1,135 @@
+// Elementary functions in f32: branch-free, so that loops over them vectorise, and made of correctly rounded operations only, so that they give
+// the same bits on every target. Errors are asserted by ElementwiseKernelTests.
+#pragma once
+#include "requantize.h"
+
+// exp(x), error <= 1.1 ulp; +inf above 88.73, denormal results below -87.34, 0 below -103.98; NaN stays NaN.
+ALULA_INLINE float alula_expf(float x) {
+    x = x < -104.5f ? -104.5f : x;
+    x = x > 89.0f ? 89.0f : x;
+    float shifted = x * 1.44269504f + 12582912.0f;           // x / ln 2, rounded by the last place of 1.5 * 2^23
+    float n = shifted - 12582912.0f;
+    float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two parts; the first product is exact
+    float p = 0.001381446490995586f;                         // minimax of (exp(r) - 1 - r) / r^2 on |r| <= ln 2 / 2
+    p = p * r + 0.008368780836462975f;
+    p = p * r + 0.04166839271783829f;
+    p = p * r + 0.1666651964187622f;
+    p = p * r + 0.4999999403953552f;
+    p = (p * (r * r) + r) + 1.0f;
+    // 2^n in two factors: only the last product can round (into a denormal) or overflow.
+    int32_t exponent = (int32_t)(alula_bits_of_f32(shifted) - 0x4B400000u);
+    int32_t half = exponent >> 1;
+    float first = alula_f32_from_bits((uint32_t)(half + 127) << 23);
+    float second = alula_f32_from_bits((uint32_t)(exponent - half + 127) << 23);
+    return (p * first) * second;
+}
+
+// log(x), error <= 2 ulp; -inf at 0, NaN below.
+ALULA_INLINE float alula_logf(float x) {
+    bool denormal = x < 1.17549435e-38f;
+    uint32_t bits = alula_bits_of_f32(denormal ? x * 8388608.0f : x);
+    // Split x = 2^n * m with m in [sqrt(1/2), sqrt(2)).
+    uint32_t offset = bits - 0x3F3504F3u;
+    int32_t exponent = (int32_t)offset >> 23;
+    float f = alula_f32_from_bits((offset & 0x007FFFFFu) + 0x3F3504F3u) - 1.0f;
+    float n = (float)(exponent - (denormal ? 23 : 0));
+    float p = 7.0376836292e-2f;                              // Cephes logf
+    p = p * f - 1.1514610310e-1f;
+    p = p * f + 1.1676998740e-1f;
+    p = p * f - 1.2420140846e-1f;
+    p = p * f + 1.4249322787e-1f;
+    p = p * f - 1.6668057665e-1f;
+    p = p * f + 2.0000714765e-1f;
+    p = p * f - 2.4999993993e-1f;
+    p = p * f + 3.3333331174e-1f;
+    float z = f * f;
+    float y = (p * z) * f + n * -2.12194440e-4f;
+    y = y - 0.5f * z;
+    y = (f + y) + n * 0.693359375f;
+    y = x == 0.0f ? -__builtin_inff() : y;
+    y = x < 0.0f ? __builtin_nanf("") : y;
+    return ((x == __builtin_inff()) | (x != x)) ? x : y;
+}
+
+ALULA_INLINE float alula_absf(float x) { return alula_f32_from_bits(alula_bits_of_f32(x) & 0x7FFFFFFFu); }
+
+ALULA_INLINE float alula_copysignf(float magnitude, float sign) {
+    return alula_f32_from_bits((alula_bits_of_f32(magnitude) & 0x7FFFFFFFu) | (alula_bits_of_f32(sign) & 0x80000000u));
+}
+
+// erfc(z) = exp(-z^2) * erfcx(z) for 0 <= z <= 11; erfcx(z) = t * P(t), t = 1 / (1 + 0.4 z), minimax error 1.1e-8. square is z^2.
+ALULA_INLINE float alula_erfc_positive(float z, float square) {
+    float t = 1.0f / (1.0f + 0.4f * z);
+    float p = -0.027724098414182663f;
+    p = p * t + 0.18790283799171448f;
+    p = p * t - 0.47516268491744995f;
+    p = p * t + 0.5160896182060242f;
+    p = p * t - 0.2584790587425232f;
+    p = p * t + 0.25828325748443604f;
+    p = p * t + 0.13439980149269104f;
+    p = p * t + 0.21391849219799042f;
+    p = p * t + 0.22507095336914062f;
+    p = p * t + 0.22570087015628815f;
+    return (p * t) * alula_expf(-square);
+}
+
+// erf(x), absolute error <= 1.2e-7, relative error <= 3e-7.
+ALULA_INLINE float alula_erff(float x) {
+    float z = alula_absf(x), square = x * x;
+    float p = -0.0006535234861075878f;                       // erf(x) / x in x^2, |x| < 0.8
+    p = p * square + 0.005085130222141743f;
+    p = p * square - 0.02682080678641796f;
+    p = p * square + 0.11283113062381744f;
+    p = p * square - 0.3761260211467743f;
+    p = p * square + 1.1283791065216064f;
+    float clamped = z > 11.0f ? 11.0f : z;
+    float tail = alula_copysignf(1.0f - alula_erfc_positive(clamped, clamped * clamped), x);
+    return z < 0.8f ? x * p : tail;
+}
+
+// x * Phi(x) as max(x, 0) - |x| / 2 * erfc(|x| / sqrt 2): accurate in both tails, unlike 1 + erf.
+ALULA_INLINE float alula_geluf(float x) {
+    float z = alula_absf(x);
+    z = z > 15.0f ? 15.0f : z;                               // beyond, the second term is 0
+    float positive = x > 0.0f ? x : 0.0f;
+    return positive - (0.5f * z) * alula_erfc_positive(z * 0.707106781f, 0.5f * (z * z));
+}
+
+// 1 / (1 + exp(-x))
+ALULA_INLINE float alula_sigmoidf(float x) { return 1.0f / (1.0f + alula_expf(-x)); }
+
+ALULA_INLINE float alula_siluf(float x) { return x / (1.0f + alula_expf(-x)); }
+
+// x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))), written with a sigmoid.
+ALULA_INLINE float alula_gelu_tanhf(float x) {
+    float u = 1.59576912f * (x + 0.044715f * (x * x * x));
+    return x / (1.0f + alula_expf(-u));
+}
+
+// tanh(x), error <= 2 ulp.
+ALULA_INLINE float alula_tanhf(float x) {
+    float z = alula_absf(x), square = x * x;
+    float p = -5.70498872745e-3f;                            // Cephes tanhf, |x| < 0.625
+    p = p * square + 2.06390887954e-2f;
+    p = p * square - 5.37397155531e-2f;
+    p = p * square + 1.33314422036e-1f;
+    p = p * square - 3.33332819422e-1f;
+    float near = (p * square) * x + x;
+    float far = alula_copysignf(1.0f - 2.0f / (alula_expf(z + z) + 1.0f), x);
+    return ((z < 0.625f) | (x != x)) ? near : far;
+}
+
+ALULA_INLINE float alula_clampf(float x, float low, float high) {
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+ALULA_INLINE float alula_reluf(float x) { return x < 0.0f ? 0.0f : x; }
+ALULA_INLINE float alula_relu6f(float x) { return alula_clampf(x, 0.0f, 6.0f); }
+ALULA_INLINE float alula_hard_swishf(float x) { return x * alula_clampf(x + 3.0f, 0.0f, 6.0f) / 6.0f; }
+ALULA_INLINE float alula_hard_sigmoidf(float x) { return alula_clampf(x / 6.0f + 0.5f, 0.0f, 1.0f); }
+ALULA_INLINE float alula_sqrtf(float x) { return __builtin_elementwise_sqrt(x); }   // an instruction; the libm builtin would set errno
+ALULA_INLINE float alula_rsqrtf(float x) { return 1.0f / alula_sqrtf(x); }
+ALULA_INLINE float alula_reciprocalf(float x) { return 1.0f / x; }
+ALULA_INLINE float alula_negatef(float x) { return -x; }
+ALULA_INLINE float alula_identityf(float x) { return x; }

@@ -1,0 +1,226 @@
+// Checks the AVX-512 convolutions against the scalar definition, bit for bit, on a CPU without AVX-512: the intrinsics are SIMDe's
+// (Debian: libsimde-dev), which computes each with what the build machine has. The AVX2 kernels take the same cases for comparison.
+//
+//   K=Sources/AlulaKernels; clang -O1 -std=c11 -DALULA_SIMDE -ITests/KernelEmulation -I$K -I$K/include Tests/KernelEmulation/check_avx512.c \
+//       $K/conv_scalar.c $K/conv_u8s8_avx2.c $K/conv_f32_avx2.c $K/depthwise_avx2.c $K/conv_avx512vnni.c $K/conv_f32_avx512.c \
+//       $K/unary_*.c -o check_avx512 && ./check_avx512 [cases] [seed] [part of a kernel's name]
+#define _POSIX_C_SOURCE 200809L
+#include "conv_internal.h"
+#include "fma.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t state = 1;
+
+static uint32_t next(void) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    uint64_t x = state ^ (state >> 33);
+    x *= 0xff51afd7ed558ccdu;
+    return (uint32_t)(x >> 32);
+}
+static int32_t within(int32_t low, int32_t high) { return low + (int32_t)(next() % (uint32_t)(high - low + 1)); }
+static float small_float(void) { return (float)within(-100000, 100000) * 1e-5f; }
+
+static void *room(size_t bytes) {
+    const size_t size = (bytes + 191) / 64 * 64;
+    uint8_t *p = aligned_alloc(64, size);
+    for (size_t i = 0; i < size; i++) p[i] = (uint8_t)next();
+    return p;
+}
+
+// Windows of every kind; small, since every tail matters and no size does.
+static alula_window random_window(int depthwise) {
+    alula_window w = {.batch = within(1, 2), .groups = 1, .dilation_h = 1, .dilation_w = 1, .stride_h = 1, .stride_w = 1, .kernel_h = 1,
+                      .kernel_w = 1};
+    const int kind = within(0, 3);
+    if (kind == 0) {
+        // A linear layer.
+        w.batch = w.in_h = w.out_h = 1;
+        w.in_w = w.out_w = within(1, 120);
+        w.in_c = within(1, 150);
+        w.out_c = within(1, 150);
+    } else {
+        w.kernel_h = kind == 1 ? 1 : within(1, 5);
+        w.kernel_w = within(1, 5);
+        w.stride_h = within(1, 3);
+        w.stride_w = within(1, 3);
+        w.dilation_h = within(1, 4) == 1 ? 2 : 1;
+        w.dilation_w = within(1, 4) == 1 ? 2 : 1;
+        w.pad_top = within(0, w.kernel_h - 1);
+        w.pad_left = within(0, w.kernel_w - 1);
+        w.in_h = within(1, 14) + (w.kernel_h - 1) * w.dilation_h;
+        w.in_w = within(1, 14) + (w.kernel_w - 1) * w.dilation_w;
+        w.out_h = (w.in_h + w.pad_top + within(0, w.pad_top) - (w.kernel_h - 1) * w.dilation_h - 1) / w.stride_h + 1;
+        w.out_w = (w.in_w + w.pad_left + within(0, w.pad_left) - (w.kernel_w - 1) * w.dilation_w - 1) / w.stride_w + 1;
+        w.in_c = within(1, 3) == 1 ? 3 : within(1, 40);
+        w.out_c = within(1, 90);
+    }
+    if (depthwise) {
+        w.out_c = w.groups = w.in_c;
+    } else if (within(1, 4) == 1) {
+        w.groups = within(2, 4);
+        w.in_c *= w.groups;
+        w.out_c = (w.out_c % 40 + 1) * w.groups;
+    }
+    return w;
+}
+
+static int failures;
+
+static void report(const char *kernel, const alula_window *w, size_t at, const char *what) {
+    if (++failures > 10) return;
+    printf("FAIL %s %s at %zu: batch %d in %dx%dx%d out %dx%dx%d groups %d kernel %dx%d stride %d,%d pad %d,%d dilation %d,%d\n", kernel, what, at,
+           w->batch, w->in_h, w->in_w, w->in_c, w->out_h, w->out_w, w->out_c, w->groups, w->kernel_h, w->kernel_w, w->stride_h, w->stride_w,
+           w->pad_top, w->pad_left, w->dilation_h, w->dilation_w);
+}
+
+static void check_u8s8(const char *name, alula_kernel kernel, int depthwise) {
+    const alula_window w = random_window(depthwise);
+    const size_t pixels = alula_pixels(&w), count = pixels * (size_t)w.out_c, inputs = (size_t)w.batch * (size_t)(w.in_h * w.in_w * w.in_c);
+    const size_t padded = depthwise ? alula_round_up((size_t)w.out_c, 16) : (size_t)w.groups * alula_round_up(alula_group_outputs(&w), 16);
+    const size_t depth = depthwise ? alula_taps(&w) : alula_depth_u8s8(&w), real = alula_group_inputs(&w), quads = (real + 3) / 4;
+    uint8_t *input = room(inputs), *pad_row = room(alula_round_up((size_t)w.in_c, 4) + 64), *table = room(256), *residual = room(count);
+    int8_t *weight = room(padded * depth);
+    int32_t *bias = room(padded * 4);
+    float *multiplier = room(padded * 4);
+    const int extreme = within(1, 4) == 1;
+    memset(pad_row, within(0, 255), alula_round_up((size_t)w.in_c, 4) + 64);
+    if (extreme) for (size_t i = 0; i < inputs; i++) input[i] = within(0, 8) ? 255 : 0;
+    for (size_t i = 0; i < padded * depth; i++) {
+        weight[i] = extreme ? (within(0, 8) ? 127 : -127) : (int8_t)within(-127, 127);
+        if (!depthwise && i / 64 % quads == quads - 1 && real % 4 && i % 4 >= real % 4) weight[i] = 0;
+    }
+    const int loud = within(1, 5) == 1;
+    for (size_t i = 0; i < padded; i++) {
+        bias[i] = extreme ? within(-2000000, 2000000) : within(-20000, 20000);
+        multiplier[i] = loud ? small_float() * 60000 : (small_float() + 1.0f) * 2e-3f;
+    }
+    alula_conv_u8s8_args a = {.window = w, .input = input, .weight = weight, .bias = bias, .multiplier = multiplier, .pad_row = pad_row,
+                              .zero = within(0, 255), .low = 0, .high = 255, .residual_zero = within(0, 255),
+                              .residual_multiplier = small_float() * 2};
+    if (within(0, 2) == 0) a.low = a.zero;
+    if (within(0, 2) == 0) a.high = within(a.low, 255);
+    const int mode = within(0, 4);
+    if (mode == 1) a.table = table;
+    if (mode >= 3) a.residual = residual;
+    uint8_t *expected = room(count * 4 + 256), *actual = room(count * 4 + 256);
+    const int f32 = mode == 2 || mode == 4, in_place = mode == 3 && within(0, 1);
+    const size_t size = count * (f32 ? 4 : 1);
+    if (in_place) memcpy(expected, residual, count);
+    memcpy(actual, expected, count * 4 + 128);
+    uint8_t *scratch = room(depthwise ? alula_depthwise_u8s8_scratch(&a) : alula_conv_u8s8_scratch(&a));
+    const size_t bytes = depthwise ? alula_depthwise_u8s8_scratch(&a) : alula_conv_u8s8_scratch(&a);
+    memset(scratch + bytes, 0xA5, 64);
+    const size_t items = depthwise ? pixels / (size_t)w.out_w : pixels;
+    // A few calls in a row, as threads would split the items; some may be empty, and the last items may stay undone.
+    const size_t cut[4] = {0, (size_t)within(0, (int32_t)items), 0, within(0, 3) ? items : (size_t)within(0, (int32_t)items)};
+    for (int part = 0; part < 2; part++) {
+        const size_t begin = part ? cut[1] : 0, end = part ? (cut[3] > cut[1] ? cut[3] : cut[1]) : cut[1];
+        a.output = f32 ? 0 : expected;
+        a.output_f32 = f32 ? (float *)(void *)expected : 0;
+        if (in_place) a.residual = expected;
+        (depthwise ? alula_depthwise_u8s8_scalar : alula_conv_u8s8_scalar)(&a, begin, end, 0);
+        a.output = f32 ? 0 : actual;
+        a.output_f32 = f32 ? (float *)(void *)actual : 0;
+        if (in_place) a.residual = actual;
+        kernel(&a, begin, end, scratch);
+    }
+    for (size_t i = 0; i < size + 64; i++) {
+        if (expected[i] != actual[i]) {
+            report(name, &w, i, i >= size ? "beyond the end" : f32 ? "f32" : a.table ? "table" : a.residual ? "residual" : "plain");
+            break;
+        }
+    }
+    for (size_t i = 0; i < 64; i++) if (scratch[bytes + i] != 0xA5) { report(name, &w, i, "beyond scratch"); break; }
+    void *all[] = {input, pad_row, table, residual, weight, bias, multiplier, expected, actual, scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+static void check_f32(const char *name, alula_kernel kernel, int depthwise) {
+    const alula_window w = random_window(depthwise);
+    const size_t pixels = alula_pixels(&w), count = pixels * (size_t)w.out_c, inputs = (size_t)w.batch * (size_t)(w.in_h * w.in_w * w.in_c);
+    const size_t padded = depthwise ? alula_round_up((size_t)w.out_c, 16) : (size_t)w.groups * alula_round_up(alula_group_outputs(&w), 16);
+    const size_t depth = alula_taps(&w) * alula_group_inputs(&w);
+    float *input = room(inputs * 4), *pad_row = room((size_t)w.in_c * 4 + 64), *weight = room(padded * depth * 4), *bias = room(padded * 4);
+    float *residual = room(count * 4), *expected = room(count * 4), *actual = room(count * 4);
+    memset(pad_row, 0, (size_t)w.in_c * 4 + 64);
+    for (size_t i = 0; i < inputs; i++) input[i] = small_float();
+    for (size_t i = 0; i < padded * depth; i++) weight[i] = small_float();
+    for (size_t i = 0; i < padded; i++) bias[i] = small_float();
+    for (size_t i = 0; i < count; i++) residual[i] = small_float();
+    alula_conv_f32_args a = {.window = w, .input = input, .weight = weight, .pad_row = pad_row, .activation = within(0, 1) ? ALULA_RELU : ALULA_NONE};
+    if (within(0, 3)) a.bias = bias;
+    const int in_place = within(0, 3) == 0;
+    if (within(0, 1)) a.residual = residual;
+    memcpy(expected, residual, count * 4);
+    memcpy(actual, expected, count * 4 + 64);
+    const size_t items = depthwise ? pixels / (size_t)w.out_w : pixels, cut = (size_t)within(0, (int32_t)items);
+    const size_t bytes = alula_conv_f32_scratch(&a);
+    uint8_t *scratch = room(bytes);
+    memset(scratch + bytes, 0xA5, 64);
+    for (int part = 0; part < 2; part++) {
+        a.output = expected;
+        if (in_place) a.residual = expected;
+        (depthwise ? alula_depthwise_f32_scalar : alula_conv_f32_scalar)(&a, part ? cut : 0, part ? items : cut, 0);
+        a.output = actual;
+        if (in_place) a.residual = actual;
+        kernel(&a, part ? cut : 0, part ? items : cut, scratch);
+    }
+    const int equal = !memcmp(expected, actual, count * 4 + 64);
+    if (!equal) {
+        size_t i = 0;
+        while (!memcmp(expected + i, actual + i, 4)) i++;
+        report(name, &w, i, "f32");
+    }
+    for (size_t i = 0; i < 64; i++) if (scratch[bytes + i] != 0xA5) { report(name, &w, i, "beyond scratch"); break; }
+    void *all[] = {input, pad_row, weight, bias, residual, expected, actual, scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+static float any_float(void) {
+    uint32_t bits = next();
+    // Mostly numbers near each other, where sums cancel and halfway cases arise; all others too.
+    if (within(0, 3)) bits = (bits & 0x80ffffff) | (uint32_t)within(58, 68) << 24;
+    if (within(0, 3) == 0) bits &= 0xfffff000;
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+static void check_fma(long count) {
+    for (long i = 0; i < count; i++) {
+        const float x = any_float(), y = any_float(), z = within(0, 3) ? any_float() : -x * y * (1 + (float)within(-2, 2) * 0x1p-23f);
+        const float expected = fmaf(x, y, z), actual = alula_fmaf(x, y, z);
+        if (memcmp(&expected, &actual, 4) && !(expected != expected && actual != actual)) {
+            if (++failures < 10) printf("FAIL fma(%a, %a, %a) = %a, not %a\n", (double)x, (double)y, (double)z, (double)expected, (double)actual);
+        }
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*check)(const char *name, alula_kernel kernel, int depthwise);
+    alula_kernel kernel;
+    int depthwise;
+} kernels[] = {
+    {"conv_u8s8 avx512vnni", check_u8s8, alula_conv_u8s8_avx512vnni, 0}, {"conv_f32 avx512", check_f32, alula_conv_f32_avx512, 0},
+    {"conv_u8s8 avx2", check_u8s8, alula_conv_u8s8_avx2, 0},             {"conv_f32 avx2", check_f32, alula_conv_f32_avx2, 0},
+    {"depthwise_u8s8 avx2", check_u8s8, alula_depthwise_u8s8_avx2, 1},   {"depthwise_f32 avx2", check_f32, alula_depthwise_f32_avx2, 1},
+};
+
+int main(int count, char **arguments) {
+    const long cases = count > 1 ? atol(arguments[1]) : 400;
+    state = count > 2 ? strtoull(arguments[2], 0, 10) : 1;
+    const char *only = count > 3 ? arguments[3] : "";
+    check_fma(cases * 10000);
+    for (long i = 0; i < cases; i++) {
+        for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++) {
+            if (!strstr(kernels[k].name, only)) continue;
+            kernels[k].check(kernels[k].name, kernels[k].kernel, kernels[k].depthwise);
+        }
+    }
+    printf("%s: %ld cases a kernel, %ld of fma, %d failures\n", failures ? "FAILED" : "passed", cases, cases * 10000, failures);
+    return failures != 0;
+}
