@@ -70,7 +70,7 @@ public final class Model: Sendable {
         outputs = file.graph.outputs.map { TensorDescription(file.graph, $0) }
         // One session now: whatever is wrong shows on opening, not at the first prediction.
         let first = try Model.session(file.graph, self.options)
-        workingMemory = first.arenaBytes + first.scratchBytes
+        workingMemory = first.memory.total - first.memory.weights
         idle = Mutex([IdleSession(session: first)])
     }
 
@@ -95,9 +95,12 @@ public final class Model: Sendable {
             for (index, tensor) in tensors.enumerated() { try session.setInput(index, floats: tensor.values) }
         } catch { throw .runtime(error) }
         session.run()
-        let results = outputs.enumerated().map { index, output in
-            (name: output.name, tensor: Tensor(shape: output.shape, values: session.outputFloats(index)))
-        }
+        var results: [(name: String, tensor: Tensor)] = []
+        do throws(RuntimeError) {
+            for (index, output) in outputs.enumerated() {
+                results.append((output.name, Tensor(shape: output.shape, values: try session.outputFloats(index))))
+            }
+        } catch { throw .runtime(error) }
         return Prediction(outputs: results, labels: labels)
     }
 

@@ -1,7 +1,11 @@
-#if canImport(FoundationEssentials)
-import FoundationEssentials
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Android)
+import Android
 #else
-import Foundation
+import Glibc
 #endif
 
 /// What a model gave for one input.
