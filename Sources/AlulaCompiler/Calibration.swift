@@ -10,7 +10,7 @@ public enum CalibrationMethod: Sendable, Equatable {
 }
 
 /// What each value of a float graph was seen to hold over the calibration samples.
-public struct Calibration: Sendable {
+public struct Calibration {
     /// A histogram over a range that grows by doubling, so that one pass over the samples is enough.
     struct Histogram: Sendable {
         static let bins = 4096
@@ -95,15 +95,13 @@ public struct Calibration: Sendable {
         session.run()
         let keepsCounts = method != .minMax
         for index in graph.values.indices where graph.values[index].constant == nil && graph.values[index].type.dataType == .f32 {
-            let bytes = session.value(ValueID(index))
-            let isFinite = histograms[index].observe(bytes.bindMemory(to: Float.self), keepsCounts: keepsCounts)
-            guard isFinite else { throw .notFinite(value: graph.displayName(ValueID(index))) }
+            let isFinite = session.withValue(ValueID(index)) { bytes in
+                histograms[index].observe(bytes.bindMemory(to: Float.self), keepsCounts: keepsCounts)
+            }
+            guard isFinite != false else { throw .notFinite(value: graph.displayName(ValueID(index))) }
         }
         samples += 1
     }
-
-    /// The values of one run, for comparing with a quantized graph; valid until the next `observe`.
-    func observed(_ id: ValueID) -> UnsafeBufferPointer<Float> { session.value(id).bindMemory(to: Float.self) }
 
     /// The chosen range of a value, nil when it was never seen.
     func range(_ id: ValueID) -> (low: Float, high: Float)? {

@@ -1,0 +1,71 @@
+# What a newcomer needs: make demo, make test. Everything else is for working on Alula.
+SWIFT ?= swift
+BIN = .build/release
+PACKAGES = libjpeg-dev libpng-dev pkg-config
+TEST_PACKAGES = libsimde-dev libc6-dev-arm64-cross qemu-user-static lld
+
+.PHONY: all deps test-deps build demo test unit debug-test emulation embedded format lint bench fuzz clean
+
+all: build
+
+# Installs only what is missing; needs root or sudo for that.
+define install
+@missing=""; for p in $(1); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+if [ -n "$$missing" ]; then echo "installing$$missing"; \
+  SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo); $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq $$missing >/dev/null; fi
+endef
+
+deps:
+	$(call install,$(PACKAGES))
+
+test-deps: deps
+	$(call install,$(TEST_PACKAGES))
+
+build: deps
+	$(SWIFT) build -c release --product alula
+	$(SWIFT) build -c release --product alula-run
+
+# A Hugging Face folder and a picture, both made here; then what a user does with theirs.
+demo: build
+	@mkdir -p demo
+	$(BIN)/alula create efficientformer-sample -o demo/efficientformer
+	$(BIN)/alula create image-sample -o demo/wing.png
+	$(BIN)/alula convert demo/efficientformer -o demo/model.alula
+	$(BIN)/alula quantize demo/model.alula -o demo/model.int8.alula --calibrate images:demo --samples 8
+	$(BIN)/alula verify demo/model.int8.alula
+	$(BIN)/alula run demo/model.int8.alula demo/wing.png
+	$(BIN)/alula bench demo/model.int8.alula --threads 1,2
+	@ls -l demo/*.alula
+
+test: test-deps unit debug-test emulation embedded
+
+# Kernels are only worth testing as they ship: optimized.
+unit: build
+	$(SWIFT) build -c release --build-tests
+	$(SWIFT) test -c release --skip-build
+
+# A second, unoptimized build keeps overflow and bounds traps live for everything that reads untrusted bytes.
+debug-test:
+	$(SWIFT) test --scratch-path .build-debug --filter 'AlulaGraphTests|AlulaCompilerTests|EfficientFormerTests'
+
+# Instruction sets that this CPU lacks, through SIMDe.
+emulation: test-deps
+	Tests/KernelEmulation/run.sh
+
+# The core as Embedded Swift for three targets, and one run of it.
+embedded: test-deps
+	Tests/Embedded/run.sh
+
+format:
+	$(SWIFT) format -i -r -p Package.swift Sources converters models Tests
+lint:
+	$(SWIFT) format lint -s -r -p Package.swift Sources converters models Tests
+
+bench: build
+	benchmarks/run.sh
+
+fuzz:
+	$(SWIFT) run -c release fuzz-safetensors Tests/Fuzz/corpus/safetensors --seconds 60
+
+clean:
+	rm -rf .build .build-debug .build-embedded demo

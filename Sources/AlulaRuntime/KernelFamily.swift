@@ -1,0 +1,88 @@
+import AlulaKernels
+
+/// The families of kernels: one entry of the C dispatch table each.
+enum KernelFamily: Sendable, CaseIterable {
+    case convU8S8, depthwiseU8S8, attentionU8, layerNormU8, poolMixerU8, poolU8, meanU8, addU8, tableU8, quantize, dequantize
+    case convF32, depthwiseF32, convTransposeF32, matmulF32, attentionF32, layerNormF32, softmaxF32, affineF32, poolMixerF32
+    case poolF32, meanF32, unaryF32, binaryF32
+    case copy, fill, gather, resize
+
+    /// The entry's kernel, or nil if the build lacks it.
+    func kernel(in table: alula_kernel_table) -> alula_kernel? {
+        switch self {
+        case .convU8S8: table.conv_u8s8
+        case .depthwiseU8S8: table.depthwise_u8s8
+        case .attentionU8: table.attention_u8
+        case .layerNormU8: table.layernorm_u8
+        case .poolMixerU8: table.pool_mixer_u8
+        case .poolU8: table.pool_u8
+        case .meanU8: table.mean_u8
+        case .addU8: table.add_u8
+        case .tableU8: table.table_u8
+        case .quantize: table.quantize
+        case .dequantize: table.dequantize
+        case .convF32: table.conv_f32
+        case .depthwiseF32: table.depthwise_f32
+        case .convTransposeF32: table.conv_transpose_f32
+        case .matmulF32: table.matmul_f32
+        case .attentionF32: table.attention_f32
+        case .layerNormF32: table.layernorm_f32
+        case .softmaxF32: table.softmax_f32
+        case .affineF32: table.affine_f32
+        case .poolMixerF32: table.pool_mixer_f32
+        case .poolF32: table.pool_f32
+        case .meanF32: table.mean_f32
+        case .unaryF32: table.unary_f32
+        case .binaryF32: table.binary_f32
+        case .copy: table.copy
+        case .fill: table.fill
+        case .gather: table.gather
+        case .resize: table.resize
+        }
+    }
+
+    /// The name in C, without the instruction set.
+    var name: String {
+        switch self {
+        case .convU8S8: "conv_u8s8"
+        case .depthwiseU8S8: "depthwise_u8s8"
+        case .attentionU8: "attention_u8"
+        case .layerNormU8: "layernorm_u8"
+        case .poolMixerU8: "pool_mixer_u8"
+        case .poolU8: "pool_u8"
+        case .meanU8: "mean_u8"
+        case .addU8: "add_u8"
+        case .tableU8: "table_u8"
+        case .quantize: "quantize"
+        case .dequantize: "dequantize"
+        case .convF32: "conv_f32"
+        case .depthwiseF32: "depthwise_f32"
+        case .convTransposeF32: "conv_transpose_f32"
+        case .matmulF32: "matmul_f32"
+        case .attentionF32: "attention_f32"
+        case .layerNormF32: "layernorm_f32"
+        case .softmaxF32: "softmax_f32"
+        case .affineF32: "affine_f32"
+        case .poolMixerF32: "pool_mixer_f32"
+        case .poolF32: "pool_f32"
+        case .meanF32: "mean_f32"
+        case .unaryF32: "unary_f32"
+        case .binaryF32: "binary_f32"
+        case .copy: "copy"
+        case .fill: "fill"
+        case .gather: "gather"
+        case .resize: "resize"
+        }
+    }
+
+    /// The lowest instruction set whose entry is the one that `set`'s table holds: what the kernel was really written for.
+    func implementation(for set: InstructionSet) -> InstructionSet {
+        guard let chosen = address(in: set) else { return set }
+        return InstructionSet.allCases.first { address(in: $0) == chosen } ?? set
+    }
+
+    private func address(in set: InstructionSet) -> UInt? {
+        guard let kernel = set.kernels.flatMap({ kernel(in: $0.pointee) }) else { return nil }
+        return unsafeBitCast(kernel, to: UInt.self)
+    }
+}

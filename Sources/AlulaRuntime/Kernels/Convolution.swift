@@ -1,0 +1,275 @@
+import AlulaGraph
+import AlulaKernels
+
+/// What a convolution and a linear layer have in common: a linear layer is a 1x1 convolution over one long row of pixels.
+private struct WeightedLayer {
+    var window: alula_window
+    var geometry: WeightGeometry
+    var activation: Activation
+    var preActivation: Quantization?
+
+    init(_ op: Conv2D, _ x: Shape, _ weight: Shape, _ result: Shape) {
+        window = alula_window(
+            batch: size(x[0]), in_h: size(x[1]), in_w: size(x[2]), out_h: size(result[1]), out_w: size(result[2]),
+            in_c: size(x[3]), out_c: size(result[3]), groups: size(op.groups), kernel_h: size(weight[1]),
+            kernel_w: size(weight[2]), stride_h: size(op.stride.height), stride_w: size(op.stride.width),
+            pad_top: size(op.padding.top), pad_left: size(op.padding.left), dilation_h: size(op.dilation.height),
+            dilation_w: size(op.dilation.width))
+        geometry = WeightGeometry(weight, groups: op.groups)
+        (activation, preActivation) = (op.activation, op.preActivation)
+    }
+
+    init(_ op: Linear, _ x: Shape, _ weight: Shape) {
+        let rows = size(x.elementCount / x.last)
+        window = alula_window(
+            batch: 1, in_h: 1, in_w: rows, out_h: 1, out_w: rows, in_c: size(weight[1]), out_c: size(weight[0]), groups: 1,
+            kernel_h: 1, kernel_w: 1, stride_h: 1, stride_w: 1, pad_top: 0, pad_left: 0, dilation_h: 1, dilation_w: 1)
+        geometry = WeightGeometry(weight)
+        (activation, preActivation) = (op.activation, op.preActivation)
+    }
+
+    /// Items of the general and of the depthwise kernels: output pixels, output rows.
+    func items(depthwise: Bool) -> Int {
+        Int(window.batch) * Int(window.out_h) * (depthwise ? 1 : Int(window.out_w))
+    }
+}
+
+/// A size as kernels take it. Shapes are bounded by `Shape.maximumElements`.
+func size(_ value: Int) -> Int32 { Int32(clamping: value) }
+
+/// Rows of the int8 and f32 kernels' tiles divide 12, so threads get whole tiles.
+private let tileGrain = 12
+
+extension StepBuilder {
+    mutating func bind(_ op: Conv2D, _ node: Node) throws(RuntimeError) {
+        let x = try operand(node, WeightedOperand.x)
+        let result = try result(node)
+        let layer = WeightedLayer(op, x.shape, graph.shape(node.inputs[WeightedOperand.weight]), result.shape)
+        try bind(layer, node, x, result)
+    }
+
+    mutating func bind(_ op: Linear, _ node: Node) throws(RuntimeError) {
+        let x = try operand(node, WeightedOperand.x)
+        let layer = WeightedLayer(op, x.shape, graph.shape(node.inputs[WeightedOperand.weight]))
+        try bind(layer, node, x, try result(node))
+    }
+
+    private mutating func bind(_ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+        switch (x.type.dataType, result.type.dataType) {
+        case (.f32, .f32): try bindFloat(layer, node, x, result)
+        case (.u8, .u8), (.u8, .f32): try bindInt8(layer, node, x, result)
+        default: throw unsupportedTypes(x, result)
+        }
+    }
+
+    // MARK: f32
+
+    private mutating func bindFloat(_ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+        guard node.input(WeightedOperand.multiplier).isNone, node.input(WeightedOperand.table).isNone else {
+            throw unsupported("multiplier and table belong to int8 weights")
+        }
+        let (weight, layout) = try weights(node, layer.geometry, .f32)
+        let bias = try channelVector(node, WeightedOperand.bias, .f32, layer.geometry, layout)
+        let residual = try optionalOperand(node, WeightedOperand.residual)
+        if let residual, residual.type.dataType != .f32 { throw unsupportedTypes(x, residual) }
+        var arguments = alula_conv_f32_args()
+        arguments.window = layer.window
+        arguments.input = UnsafePointer(x.pointer())
+        arguments.weight = UnsafePointer(weight.assumingMemoryBound(to: Float.self))
+        arguments.bias = bias.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) }
+        arguments.residual = residual.map { UnsafePointer($0.pointer()) }
+        arguments.pad_row = try paddingRowF32()
+        arguments.output = result.pointer()
+        arguments.activation = kernelFunction(layer.activation)
+        if layout == .taps {
+            try append(.depthwiseF32, arguments, items: layer.items(depthwise: true))
+        } else {
+            try append(
+                .convF32, arguments, items: layer.items(depthwise: false), grain: tileGrain,
+                scratch: alula_conv_f32_scratch(&arguments))
+        }
+    }
+
+    mutating func bind(_ op: ConvTranspose2D, _ node: Node) throws(RuntimeError) {
+        let (x, weight, result) = (try operand(node, 0), try operand(node, 1), try result(node))
+        let bias = try optionalOperand(node, 2)
+        guard all(.f32, x, weight, bias ?? x, result) else { throw unsupportedTypes(x, weight, result) }
+        var arguments = alula_conv_f32_args()
+        arguments.window = alula_window(
+            batch: size(x.shape[0]), in_h: size(x.shape[1]), in_w: size(x.shape[2]), out_h: size(result.shape[1]),
+            out_w: size(result.shape[2]), in_c: size(x.shape[3]), out_c: size(result.shape[3]), groups: size(op.groups),
+            kernel_h: size(weight.shape[1]), kernel_w: size(weight.shape[2]), stride_h: size(op.stride.height),
+            stride_w: size(op.stride.width), pad_top: size(op.padding.top), pad_left: size(op.padding.left),
+            dilation_h: size(op.dilation.height), dilation_w: size(op.dilation.width))
+        arguments.input = UnsafePointer(x.pointer())
+        arguments.weight = UnsafePointer(weight.pointer())
+        arguments.bias = bias.map { UnsafePointer($0.pointer()) }
+        arguments.pad_row = try paddingRowF32()
+        arguments.output = result.pointer()
+        arguments.activation = kernelFunction(op.activation)
+        try append(.convTransposeF32, arguments, items: result.shape.count(0..<3))
+    }
+
+    // MARK: int8
+
+    private mutating func bindInt8(_ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+        guard layer.geometry.taps * layer.geometry.inputs <= Int8Limits.depth else {
+            throw unsupported("sums more than \(Int8Limits.depth) products, which i32 may not hold")
+        }
+        let (weight, layout) = try weights(node, layer.geometry, .s8)
+        guard let bias = try channelVector(node, WeightedOperand.bias, .i32, layer.geometry, layout),
+            let multiplier = try channelVector(node, WeightedOperand.multiplier, .f32, layer.geometry, layout)
+        else { throw unsupported("int8 weights need bias and multiplier") }
+        try checkInt8Vectors(node)
+        let zeroPoint = try quantization(x).zeroPoint
+        var arguments = alula_conv_u8s8_args()
+        arguments.window = layer.window
+        arguments.input = UnsafePointer(x.pointer())
+        arguments.weight = UnsafePointer(weight.assumingMemoryBound(to: Int8.self))
+        arguments.bias = UnsafePointer(bias.assumingMemoryBound(to: Int32.self))
+        arguments.multiplier = UnsafePointer(multiplier.assumingMemoryBound(to: Float.self))
+        arguments.pad_row = try paddingRow(zeroPoint: zeroPoint)
+        try setResult(&arguments, layer, node, result)
+        if layout == .taps {
+            try append(
+                .depthwiseU8S8, arguments, items: layer.items(depthwise: true), scratch: alula_depthwise_u8s8_scratch(&arguments))
+        } else {
+            try append(
+                .convU8S8, arguments, items: layer.items(depthwise: false), grain: tileGrain,
+                scratch: alula_conv_u8s8_scratch(&arguments))
+        }
+    }
+
+    /// Table, residual, clamps and output of an int8 layer.
+    private mutating func setResult(
+        _ arguments: inout alula_conv_u8s8_args, _ layer: WeightedLayer, _ node: Node, _ result: BoundValue
+    ) throws(RuntimeError) {
+        let table = try optionalOperand(node, WeightedOperand.table)
+        let residual = try optionalOperand(node, WeightedOperand.residual)
+        guard table == nil || residual == nil else { throw unsupported("a table and a residual exclude each other") }
+        guard layer.activation == nil || residual == nil else {
+            throw unsupported("int8 layers take an activation or a residual, not both")
+        }
+        var unit: Float = 1  // what one unit of the requantized sum stands for
+        if result.type.dataType == .f32 {
+            guard table == nil, layer.activation == nil else { throw unsupported("an f32 result takes neither table nor activation") }
+            arguments.output_f32 = result.pointer()
+        } else {
+            let own = try quantization(result)
+            unit = own.scale
+            arguments.output = result.pointer()
+            (arguments.zero, arguments.low, arguments.high) = (own.zeroPoint, 0, 255)
+            if let table {
+                guard let before = layer.preActivation, before.isValid else { throw unsupported("a table needs pre_scale and pre_zero") }
+                arguments.table = try tablePointer(table)
+                arguments.zero = before.zeroPoint
+            } else {
+                guard let clamps = layer.activation.clamps(own) else {
+                    throw unsupported("int8 \(layer.activation?.rawValue ?? "") needs a table")
+                }
+                (arguments.low, arguments.high) = clamps
+            }
+        }
+        if let residual {
+            guard residual.type.dataType == .u8 else { throw unsupportedTypes(residual, result) }
+            let other = try quantization(residual)
+            arguments.residual = UnsafePointer(residual.pointer())
+            arguments.residual_zero = other.zeroPoint
+            arguments.residual_multiplier = other.scale / unit
+            try check(multiplier: arguments.residual_multiplier)
+        }
+    }
+
+    /// Limits of the numbers that keep the arithmetic exact and defined.
+    private func checkInt8Vectors(_ node: Node) throws(RuntimeError) {
+        let biasID = node.input(WeightedOperand.bias)
+        let multiplierID = node.input(WeightedOperand.multiplier)
+        let count = graph.type(biasID).shape.elementCount
+        let biases = try constantData(biasID, layout: .plain, byteCount: count * MemoryLayout<Int32>.size)
+        let multipliers = try constantData(multiplierID, layout: .plain, byteCount: count * MemoryLayout<Float>.size)
+        for channel in 0..<count {
+            guard biases.load(channel, as: Int32.self).magnitude <= Int8Limits.bias else {
+                throw .invalidConstant(
+                    name: displayName(biasID, in: graph), problem: "element \(channel) is larger than \(Int8Limits.bias)")
+            }
+            guard Int8Limits.allows(multiplier: multipliers.load(channel, as: Float.self)) else {
+                throw .invalidConstant(
+                    name: displayName(multiplierID, in: graph), problem: "element \(channel) is not below 65536")
+            }
+        }
+    }
+
+    func check(multiplier: Float) throws(RuntimeError) {
+        guard Int8Limits.allows(multiplier: multiplier) else { throw unsupported("scales differ by more than 65536") }
+    }
+
+    /// A table of 256 entries.
+    func tablePointer(_ table: BoundValue) throws(RuntimeError) -> UnsafePointer<UInt8> {
+        guard table.type.dataType == .u8, table.shape.elementCount == 256 else { throw unsupported("a table holds 256 u8 numbers") }
+        return UnsafePointer(table.pointer())
+    }
+
+    // MARK: Weights
+
+    /// A layer's weights in the order that kernels read: in place if they are stored so, else repacked.
+    private mutating func weights(
+        _ node: Node, _ geometry: WeightGeometry, _ type: DataType
+    ) throws(RuntimeError) -> (UnsafeMutableRawPointer, Layout) {
+        let id = node.inputs[WeightedOperand.weight]
+        let name = displayName(id, in: graph)
+        guard let constant = graph[id].constant else { throw unsupported("weight %\(name) is not a constant") }
+        guard graph.type(id).dataType == type else {
+            throw .invalidConstant(name: name, problem: "is \(graph.type(id).dataType.name) where \(type.name) is needed")
+        }
+        guard let byteCount = geometry.byteCount(constant.layout, type) else {
+            throw .invalidConstant(name: name, problem: "layout \(constant.layout.name) does not fit the layer")
+        }
+        if constant.layout != .plain {
+            return (try bindConstant(id, layout: constant.layout, byteCount: byteCount).address, constant.layout)
+        }
+        let data = try constantData(id, layout: .plain, byteCount: byteCount).aligned(to: type.size)
+        let layout = geometry.packedLayout(type)
+        let target = try allocate(geometry.byteCount(layout, type)!)
+        data.withUnsafeBytes { source in
+            if type == .f32 {
+                geometry.pack(source.bindMemory(to: Float.self).baseAddress!, as: layout, into: target.assumingMemoryBound(to: Float.self))
+            } else {
+                geometry.pack(source.bindMemory(to: Int8.self).baseAddress!, as: layout, into: target.assumingMemoryBound(to: Int8.self))
+            }
+        }
+        return (target, layout)
+    }
+
+    /// A vector over output channels. Kernels read a multiple of 16 entries for each group. What follows the last entry in a file is
+    /// padding whose value does not matter, since the results of those channels are never stored; between groups it must be inserted.
+    private mutating func channelVector(
+        _ node: Node, _ index: Int, _ type: DataType, _ geometry: WeightGeometry, _ layout: Layout
+    ) throws(RuntimeError) -> UnsafeMutableRawPointer? {
+        let id = node.input(index)
+        guard !id.isNone else { return nil }
+        guard graph.type(id).dataType == type else {
+            throw .invalidConstant(
+                name: displayName(id, in: graph), problem: "is \(graph.type(id).dataType.name) where \(type.name) is needed")
+        }
+        let byteCount = geometry.groups * geometry.outputs * type.size
+        if layout == .taps || geometry.groups == 1 || geometry.outputs % 16 == 0 {
+            return try bindConstant(id, layout: .plain, byteCount: byteCount).address
+        }
+        let data = try constantData(id, layout: .plain, byteCount: byteCount)
+        let (own, padded) = (geometry.outputs * type.size, roundUp(geometry.outputs, 16) * type.size)
+        let target = try allocate(geometry.groups * padded)
+        for group in 0..<geometry.groups {
+            (target + group * padded).copyMemory(from: data.baseAddress + group * own, byteCount: own)
+        }
+        return target
+    }
+}
+
+/// Bounds that keep int8 sums within i32 and requantization within f32.
+enum Int8Limits {
+    /// 32768 products of at most 255 · 127 and a bias stay below 2^31.
+    static let depth = 32768
+    static let bias: UInt32 = 1 << 30
+
+    static func allows(multiplier: Float) -> Bool { multiplier.isFinite && multiplier.magnitude < 65536 }
+}

@@ -1,0 +1,130 @@
+import AlulaGraph
+import AlulaKernels
+
+/// The kernels' number for an activation.
+func kernelFunction(_ function: Activation) -> Int32 {
+    guard let function else { return Int32(bitPattern: ALULA_NONE.rawValue) }
+    let kernel =
+        switch function {
+        case .relu: ALULA_RELU
+        case .relu6: ALULA_RELU6
+        case .sigmoid: ALULA_SIGMOID
+        case .tanh: ALULA_TANH
+        case .exp: ALULA_EXP
+        case .log: ALULA_LOG
+        case .sqrt: ALULA_SQRT
+        case .rsqrt: ALULA_RSQRT
+        case .reciprocal: ALULA_RECIPROCAL
+        case .negate: ALULA_NEGATE
+        case .abs: ALULA_ABS
+        case .erf: ALULA_ERF
+        case .gelu: ALULA_GELU
+        case .geluTanh: ALULA_GELU_TANH
+        case .silu: ALULA_SILU
+        case .hardSwish: ALULA_HARD_SWISH
+        case .hardSigmoid: ALULA_HARD_SIGMOID
+        }
+    return Int32(bitPattern: kernel.rawValue)
+}
+
+private func kernelFunction(_ kind: Binary.Kind) -> Int32 {
+    let kernel =
+        switch kind {
+        case .add: ALULA_ADD
+        case .sub: ALULA_SUB
+        case .mul: ALULA_MUL
+        case .div: ALULA_DIV
+        case .max: ALULA_MAX
+        case .min: ALULA_MIN
+        case .pow: ALULA_POW
+        }
+    return Int32(bitPattern: kernel.rawValue)
+}
+
+/// Elements of an elementwise step that are too few to divide: about a microsecond's work.
+let elementGrain = 1024
+
+extension StepBuilder {
+    mutating func bind(_ op: Unary, _ node: Node) throws(RuntimeError) {
+        let (x, result) = (try operand(node, 0), try result(node))
+        if all(.u8, x, result) {
+            guard let table = try optionalOperand(node, 1) else { throw unsupported("int8 needs a table") }
+            try appendTable(x, table, result)
+        } else {
+            guard all(.f32, x, result) else { throw unsupportedTypes(x, result) }
+            try appendUnary(op.function, x, result)
+        }
+    }
+
+    mutating func bind(_ op: Requantize, _ node: Node) throws(RuntimeError) {
+        let (x, table, result) = (try operand(node, 0), try operand(node, 1), try result(node))
+        guard all(.u8, x, result) else { throw unsupportedTypes(x, result) }
+        try appendTable(x, table, result)
+    }
+
+    private mutating func appendTable(_ x: BoundValue, _ table: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+        let arguments = alula_table_u8_args(
+            input: UnsafePointer(x.pointer()), table: try tablePointer(table), output: result.pointer())
+        try append(.tableU8, arguments, items: x.shape.elementCount, grain: elementGrain)
+    }
+
+    private mutating func appendUnary(_ function: UnaryFunction, _ x: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+        let arguments = alula_unary_f32_args(
+            input: UnsafePointer(x.pointer()), output: result.pointer(), function: kernelFunction(function))
+        try append(.unaryF32, arguments, items: x.shape.elementCount, grain: elementGrain)
+    }
+
+    // MARK: Binary
+
+    mutating func bind(_ op: Binary, _ node: Node) throws(RuntimeError) {
+        let (a, b, result) = (try operand(node, 0), try operand(node, 1), try result(node))
+        if all(.u8, a, b, result) {
+            guard op.kind == .add else { throw unsupported("int8 knows add only") }
+            try appendAdd(op, a, b, result)
+        } else {
+            guard all(.f32, a, b, result) else { throw unsupportedTypes(a, b, result) }
+            try appendBinary(op, a, b, result)
+            if let activation = op.activation { try appendUnary(activation, result, result) }
+        }
+    }
+
+    private mutating func appendBinary(_ op: Binary, _ a: BoundValue, _ b: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+        var axes = StridedAxes(
+            result.shape.dimensions, [broadcastStrides(a.shape, to: result.shape), broadcastStrides(b.shape, to: result.shape)])
+        axes.merge(innerLimit: elementGrain)
+        axes.split(innerLimit: elementGrain)
+        let arguments = alula_binary_f32_args(
+            a: UnsafePointer(a.pointer()), b: UnsafePointer(b.pointer()), output: result.pointer(), function: kernelFunction(op.kind),
+            rank: size(axes.rank), shape: axes.sixSizes, a_strides: axes.sixStrides(0), b_strides: axes.sixStrides(1))
+        try append(.binaryF32, arguments, items: axes.rows)
+    }
+
+    /// The kernel adds tensors of one shape. An operand that repeats along outer axes is added a block at a time.
+    private mutating func appendAdd(_ op: Binary, _ a: BoundValue, _ b: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+        let (qa, qb, own) = (try quantization(a), try quantization(b), try quantization(result))
+        guard let clamps = op.activation.clamps(own) else {
+            throw unsupported("int8 add takes relu or relu6, not \(op.activation?.rawValue ?? "")")
+        }
+        var axes = StridedAxes(
+            result.shape.dimensions, [broadcastStrides(a.shape, to: result.shape), broadcastStrides(b.shape, to: result.shape)])
+        axes.merge()
+        let inner = axes.shape[axes.rank - 1]
+        let isDense = axes.strides.allSatisfy { $0[axes.rank - 1] == 1 } || inner == 1
+        guard isDense, axes.rows <= StepBuilder.maximumCalls else {
+            throw unsupported("int8 add of \(a.shape.description) and \(b.shape.description): expand the smaller one first")
+        }
+        var arguments = alula_add_u8_args()
+        (arguments.a_zero, arguments.b_zero, arguments.zero) = (qa.zeroPoint, qb.zeroPoint, own.zeroPoint)
+        (arguments.low, arguments.high) = clamps
+        (arguments.a_multiplier, arguments.b_multiplier) = (qa.scale / own.scale, qb.scale / own.scale)
+        try check(multiplier: arguments.a_multiplier)
+        try check(multiplier: arguments.b_multiplier)
+        for row in 0..<axes.rows {
+            let offsets = axes.offsets(outerIndex: row)
+            arguments.a = UnsafePointer(a.pointer(to: UInt8.self) + offsets[0])
+            arguments.b = UnsafePointer(b.pointer(to: UInt8.self) + offsets[1])
+            arguments.output = result.pointer(to: UInt8.self) + row * inner
+            try append(.addU8, arguments, items: inner, grain: elementGrain, parallel: row > 0)
+        }
+    }
+}

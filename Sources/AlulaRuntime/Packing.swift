@@ -1,0 +1,88 @@
+import AlulaGraph
+
+/// The sizes of convolution or linear weights, and their orders in memory (`Layout`).
+package struct WeightGeometry: Sendable, Equatable {
+    package var groups: Int
+    /// Output channels of one group.
+    package var outputs: Int
+    package var taps: Int
+    /// Input channels of one group.
+    package var inputs: Int
+
+    package init(groups: Int, outputs: Int, taps: Int, inputs: Int) {
+        (self.groups, self.outputs, self.taps, self.inputs) = (groups, outputs, taps, inputs)
+    }
+
+    /// Weights `[O,kh,kw,I/groups]` of a convolution, or `[N,K]` of a linear layer.
+    package init(_ weight: Shape, groups: Int = 1) {
+        self.init(
+            groups: groups, outputs: weight[0] / groups, taps: weight.rank == 4 ? weight[1] * weight[2] : 1, inputs: weight.last)
+    }
+
+    /// One input and one output channel in every group, of which there are several.
+    package var isDepthwise: Bool { groups > 1 && outputs == 1 && inputs == 1 }
+
+    /// The layout that kernels read, for f32 or s8 weights.
+    package func packedLayout(_ type: DataType) -> Layout { isDepthwise ? .taps : type == .f32 ? .n16k1 : .n16k4 }
+
+    /// Bytes in a layout, or nil if the layout does not exist for this element type and geometry.
+    package func byteCount(_ layout: Layout, _ type: DataType) -> Int? {
+        let padded = roundUp(outputs, 16)
+        return switch (layout, type) {
+        case (.plain, _): groups * outputs * taps * inputs * type.size
+        case (.n16k4, .s8): groups * padded * taps * roundUp(inputs, 4)
+        case (.n16k1, .f32): groups * padded * taps * inputs * type.size
+        case (.taps, .s8), (.taps, .f32): isDepthwise ? taps * roundUp(groups, 16) * type.size : nil
+        default: nil
+        }
+    }
+
+    /// The position of a weight in a layout, in elements. `tap` counts the kernel's positions row by row.
+    package func index(_ layout: Layout, group: Int, output: Int, tap: Int, input: Int) -> Int {
+        let block = group * (roundUp(outputs, 16) / 16) + output / 16
+        switch layout {
+        case .plain:
+            return ((group * outputs + output) * taps + tap) * inputs + input
+        case .n16k4:
+            let depth = taps * roundUp(inputs, 4)
+            let k = tap * roundUp(inputs, 4) + input
+            return block * depth * 16 + (k / 4 * 16 + output % 16) * 4 + k % 4
+        case .n16k1:
+            return (block * taps * inputs + tap * inputs + input) * 16 + output % 16
+        case .taps:
+            return tap * roundUp(groups, 16) + group
+        }
+    }
+
+    /// Writes plain weights in another layout. `target` must hold zeros: they are the padding.
+    package func pack<Element: BitwiseCopyable>(
+        _ source: UnsafePointer<Element>, as layout: Layout, into target: UnsafeMutablePointer<Element>
+    ) {
+        forEachRow { group, output, tap in
+            let from = index(.plain, group: group, output: output, tap: tap, input: 0)
+            for input in 0..<inputs {
+                target[index(layout, group: group, output: output, tap: tap, input: input)] = source[from + input]
+            }
+        }
+    }
+
+    /// Writes weights of another layout as plain ones.
+    package func unpack<Element: BitwiseCopyable>(
+        _ source: UnsafePointer<Element>, from layout: Layout, into target: UnsafeMutablePointer<Element>
+    ) {
+        forEachRow { group, output, tap in
+            let to = index(.plain, group: group, output: output, tap: tap, input: 0)
+            for input in 0..<inputs {
+                target[to + input] = source[index(layout, group: group, output: output, tap: tap, input: input)]
+            }
+        }
+    }
+
+    private func forEachRow(_ body: (_ group: Int, _ output: Int, _ tap: Int) -> Void) {
+        for group in 0..<groups {
+            for output in 0..<outputs {
+                for tap in 0..<taps { body(group, output, tap) }
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import AlulaGraph
+
+/// The axes of a loop over several tensors: a size, and for each tensor the elements from one index to the next.
+struct StridedAxes {
+    private(set) var shape: [Int]
+    /// By tensor, then by axis.
+    private(set) var strides: [[Int]]
+
+    /// At least one axis: a scalar becomes one axis of size 1.
+    init(_ shape: [Int], _ strides: [[Int]]) {
+        self.shape = shape.isEmpty ? [1] : shape
+        self.strides = shape.isEmpty ? strides.map { _ in [0] } : strides
+    }
+
+    var rank: Int { shape.count }
+
+    /// Removes axes of size 1 and joins neighbours that all tensors walk as one. The innermost axis stays shorter than twice
+    /// `innerLimit` where it can, so that the others remain for threads to divide.
+    mutating func merge(innerLimit: Int = .max) {
+        for axis in shape.indices.reversed() where shape[axis] == 1 && rank > 1 { remove(axis) }
+        var axis = rank - 2
+        while axis >= 0 {
+            let isInnermost = axis == rank - 2
+            let joins = strides.allSatisfy { $0[axis] == $0[axis + 1] * shape[axis + 1] }
+            if joins, !isInnermost || shape[axis + 1] < innerLimit {
+                shape[axis] *= shape[axis + 1]
+                for tensor in strides.indices { strides[tensor][axis] = strides[tensor][axis + 1] }
+                remove(axis + 1)
+            }
+            axis -= 1
+        }
+    }
+
+    /// Cuts a long only axis in two, as far as its size has a suitable divisor.
+    mutating func split(innerLimit: Int) {
+        guard rank == 1, shape[0] >= 2 * innerLimit else { return }
+        guard let inner = (innerLimit..<2 * innerLimit).first(where: { shape[0] % $0 == 0 }) else { return }
+        shape = [shape[0] / inner, inner]
+        for tensor in strides.indices { strides[tensor] = [strides[tensor][0] * inner, strides[tensor][0]] }
+    }
+
+    private mutating func remove(_ axis: Int) {
+        shape.remove(at: axis)
+        for tensor in strides.indices { strides[tensor].remove(at: axis) }
+    }
+
+    /// Each tensor's first element at one index of all axes but the last.
+    func offsets(outerIndex: Int) -> [Int] {
+        var rest = outerIndex
+        var result = [Int](repeating: 0, count: strides.count)
+        for axis in stride(from: rank - 2, through: 0, by: -1) {
+            for tensor in strides.indices { result[tensor] += rest % shape[axis] * strides[tensor][axis] }
+            rest /= shape[axis]
+        }
+        return result
+    }
+
+    /// The product of all sizes but the last: kernels call them rows.
+    var rows: Int { shape.dropLast().reduce(1, *) }
+
+    typealias Six<T> = (T, T, T, T, T, T)
+    var sixSizes: Six<Int32> { six(shape.map { size($0) }, 1) }
+    func sixStrides(_ tensor: Int) -> Six<Int64> { six(strides[tensor].map { Int64($0) }, 0) }
+
+    private func six<T>(_ values: [T], _ rest: T) -> Six<T> {
+        let at = { $0 < values.count ? values[$0] : rest }
+        return (at(0), at(1), at(2), at(3), at(4), at(5))
+    }
+}
+
+/// The strides of a dense tensor as an operand whose result has the shape `target`: 0 along repeated and missing axes.
+func broadcastStrides(_ shape: Shape, to target: Shape) -> [Int] {
+    let dense = shape.strides
+    let missing = target.rank - shape.rank
+    return target.dimensions.indices.map { axis in
+        axis < missing || shape[axis - missing] == 1 ? 0 : dense[axis - missing]
+    }
+}
