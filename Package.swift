@@ -25,7 +25,7 @@ let package = Package(
 
         // MARK: Workbench: compiler, data, formats, architectures, command line
         .target(name: "AlulaCompiler", dependencies: ["AlulaRuntime"]),
-        .target(name: "AlulaData", dependencies: ["AlulaRuntime", "CJPEG", "CPNG"]),
+        .target(name: "AlulaData", dependencies: ["AlulaRuntime", "CImageCodecs"]),
         .target(name: "SafetensorsConverter", dependencies: ["AlulaRuntime"], path: "converters/Safetensors"),
         .target(name: "EfficientFormer", dependencies: ["AlulaRuntime"], path: "models/EfficientFormer"),
         .executableTarget(
@@ -35,7 +35,10 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
-        // MARK: System libraries
+        // MARK: System libraries, and the thin C layer that catches their longjmp
+        .target(
+            name: "CImageCodecs", dependencies: ["CJPEG", "CPNG"],
+            linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
         .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
 
@@ -45,7 +48,8 @@ let package = Package(
         .testTarget(name: "AlulaKernelsTests", dependencies: ["AlulaKernels", "TestSupport"]),
         .testTarget(name: "AlulaRuntimeTests", dependencies: ["AlulaRuntime", "Alula", "TestSupport"]),
         .testTarget(name: "AlulaCompilerTests", dependencies: ["AlulaCompiler", "TestSupport"]),
-        .testTarget(name: "AlulaDataTests", dependencies: ["AlulaData", "TestSupport"]),
+        .testTarget(
+            name: "AlulaDataTests", dependencies: ["AlulaData", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(
             name: "EfficientFormerTests",
             dependencies: ["EfficientFormer", "SafetensorsConverter", "AlulaCompiler", "TestSupport"]),
