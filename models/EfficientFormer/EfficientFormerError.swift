@@ -1,0 +1,67 @@
+import AlulaGraph
+
+/// A tensor whose shape is not what the configuration asks for.
+public struct MisshapenTensor: Equatable, Sendable {
+    /// As in the checkpoint.
+    public var name: String
+    public var expected: [Int]
+    public var found: [Int]
+}
+
+/// Why an EfficientFormer cannot be configured or built. `message` says it in one line, without the file's name.
+public enum EfficientFormerError: Error, Equatable, Sendable {
+    /// The configuration is no JSON object.
+    case notJSON
+    /// A configuration's key has a value that no EfficientFormer can have.
+    case configuration(key: String, value: String, problem: String)
+    case unknownArchitecture(name: String)
+    /// The tensor names follow none of the known schemes.
+    case notEfficientFormer(example: String)
+    /// All tensors that the configuration needs and the checkpoint lacks, and all that have another shape.
+    case tensors(missing: [String], misshapen: [MisshapenTensor])
+    /// A tensor's values or type cannot be used.
+    case invalidTensor(name: String, problem: String)
+    /// The operators do not fit together; carries the graph's own reason.
+    case graph(GraphError)
+    /// The sample model could not be written.
+    case writing(path: String, problem: String)
+
+    /// Names that a message lists before it only counts.
+    static let listLimit = 8
+
+    public var message: String {
+        switch self {
+        case .notJSON: "the configuration is no JSON object"
+        case .configuration(let key, let value, let problem): "\(key) = \(value): \(problem)"
+        case .unknownArchitecture(let name):
+            "\(name.quotedForMessage) is not an EfficientFormer: known are "
+                + EfficientFormer.architectures.joined(separator: ", ")
+        case .notEfficientFormer(let example):
+            "tensor names such as \(example.quotedForMessage) are not those of an EfficientFormer"
+        case .tensors(let missing, let misshapen):
+            EfficientFormerError.accountMessage(missing, misshapen)
+        case .invalidTensor(let name, let problem): "tensor \(name.quotedForMessage) \(problem)"
+        case .graph(let error): error.message
+        case .writing(let path, let problem): "\(path): \(problem)"
+        }
+    }
+
+    private static func accountMessage(_ missing: [String], _ misshapen: [MisshapenTensor]) -> String {
+        var parts: [String] = []
+        if !missing.isEmpty {
+            parts.append("\(missing.count) tensors missing: " + abbreviated(missing.map(\.quotedForMessage)))
+        }
+        if !misshapen.isEmpty {
+            let texts = misshapen.map { tensor in
+                "\(tensor.name.quotedForMessage) is \(Shape(tensor.found).description), not \(Shape(tensor.expected).description)"
+            }
+            parts.append("\(misshapen.count) tensors misshapen: " + abbreviated(texts))
+        }
+        return parts.joined(separator: "; ")
+    }
+
+    private static func abbreviated(_ names: [String]) -> String {
+        let head = names.prefix(listLimit).joined(separator: ", ")
+        return names.count > listLimit ? head + ", and \(names.count - listLimit) more" : head
+    }
+}
