@@ -58,11 +58,8 @@ package struct WeightGeometry: Sendable, Equatable {
     package func pack<Element: BitwiseCopyable>(
         _ source: UnsafePointer<Element>, as layout: Layout, into target: UnsafeMutablePointer<Element>
     ) {
-        forEachRow { group, output, tap in
-            let from = index(.plain, group: group, output: output, tap: tap, input: 0)
-            for input in 0..<inputs {
-                target[index(layout, group: group, output: output, tap: tap, input: input)] = source[from + input]
-            }
+        forEachRow(layout) { plain, packed in
+            for input in 0..<inputs { target[packed + step(layout, input)] = source[plain + input] }
         }
     }
 
@@ -70,18 +67,30 @@ package struct WeightGeometry: Sendable, Equatable {
     package func unpack<Element: BitwiseCopyable>(
         _ source: UnsafePointer<Element>, from layout: Layout, into target: UnsafeMutablePointer<Element>
     ) {
-        forEachRow { group, output, tap in
-            let to = index(.plain, group: group, output: output, tap: tap, input: 0)
-            for input in 0..<inputs {
-                target[to + input] = source[index(layout, group: group, output: output, tap: tap, input: input)]
-            }
+        forEachRow(layout) { plain, packed in
+            for input in 0..<inputs { target[plain + input] = source[packed + step(layout, input)] }
         }
     }
 
-    private func forEachRow(_ body: (_ group: Int, _ output: Int, _ tap: Int) -> Void) {
+    /// Elements from the first input channel of a tap to another one.
+    @inline(__always)
+    private func step(_ layout: Layout, _ input: Int) -> Int {
+        switch layout {
+        case .plain, .taps: input
+        case .n16k4: (input & ~3) * 16 + (input & 3)
+        case .n16k1: input * 16
+        }
+    }
+
+    /// Calls `body` with the plain and the other position of each tap's first input channel.
+    private func forEachRow(_ layout: Layout, _ body: (_ plain: Int, _ packed: Int) -> Void) {
         for group in 0..<groups {
             for output in 0..<outputs {
-                for tap in 0..<taps { body(group, output, tap) }
+                for tap in 0..<taps {
+                    body(
+                        index(.plain, group: group, output: output, tap: tap, input: 0),
+                        index(layout, group: group, output: output, tap: tap, input: 0))
+                }
             }
         }
     }

@@ -44,7 +44,7 @@ public struct StepInfo: Sendable, Equatable {
             guard pending.node < graph.nodes.count else { return info }
             let node = graph.nodes[pending.node]
             info.operatorName = node.op.name
-            info.resultName = displayName(node.outputs[0], in: graph)
+            info.resultName = label(node.outputs[0], in: graph)
             guard isFirst else { return info }
             info.macs = node.op.macs(graph.operandTypes(node.inputs), graph.type(node.outputs[0]))
             for id in node.inputs where !id.isNone { info.bytesRead += graph.type(id).byteCount }

@@ -27,6 +27,7 @@ public final class Session {
 
     /// Prepares `graph`. Fails if the CPU or build lacks something that it needs, or if the memory would exceed the options' limit.
     public init(_ graph: Graph, options: SessionOptions = SessionOptions()) throws(RuntimeError) {
+        do throws(GraphError) { try graph.verify() } catch { throw .graph(error) }
         let threads = try Session.threadCount(options.threads)
         let set = if let chosen = options.instructionSet { chosen } else { try InstructionSet.preferred() }
         guard let kernels = set.kernels else { throw .instructionSetUnavailable(name: set.name) }
@@ -142,7 +143,7 @@ public final class Session {
         }
         builder.node = graph.nodes.count
         for (index, copy) in storage.copiedOutputs.enumerated() {
-            guard let source = try builder.value(copy.value) else { throw .invalidGraph(problem: "an output has no value") }
+            guard let source = try builder.value(copy.value) else { throw .graph(.invalidGraph(problem: "an output has no value")) }
             let target = BoundValue(id: copy.value, type: source.type, address: copies[index])
             try builder.appendCopy(source, to: target)
         }

@@ -6,7 +6,7 @@ extension Session {
     // MARK: Inputs
 
     public var inputCount: Int { graph.inputs.count }
-    public func inputName(_ index: Int) -> String { displayName(graph.inputs[index], in: graph) }
+    public func inputName(_ index: Int) -> String { label(graph.inputs[index], in: graph) }
     public func inputType(_ index: Int) -> TensorType { graph.type(graph.inputs[index]) }
 
     /// An input's memory, to be filled before a run.
@@ -23,19 +23,19 @@ extension Session {
     public func setInput(_ index: Int, floats: UnsafeBufferPointer<Float>) throws(RuntimeError) {
         let type = inputType(index)
         try check(count: floats.count, type.shape.elementCount, inputName(index))
-        try withInput(index) { (target) throws(RuntimeError) -> Void in
-            switch type.dataType {
-            case .f32:
-                target.copyMemory(from: UnsafeRawBufferPointer(floats))
-            case .u8:
-                guard let quantization = type.quantization, quantization.isValid else {
-                    throw .invalidGraph(problem: "input %\(inputName(index)) has no valid scale and zero point")
-                }
-                let inverse = 1 / quantization.scale
-                for position in 0..<floats.count { target[position] = quantization.number(scaled: floats[position] * inverse) }
-            default:
-                throw .wrongType(name: inputName(index), expected: type.dataType.name, given: "f32")
+        switch type.dataType {
+        case .f32:
+            withInput(index) { $0.copyMemory(from: UnsafeRawBufferPointer(floats)) }
+        case .u8:
+            guard let quantization = type.quantization, quantization.isValid else {
+                throw .graph(.invalidGraph(problem: "input %\(inputName(index)) has no valid scale and zero point"))
             }
+            let inverse = 1 / quantization.scale
+            withInput(index) { target in
+                for position in 0..<floats.count { target[position] = quantization.number(scaled: floats[position] * inverse) }
+            }
+        default:
+            throw .wrongType(name: inputName(index), expected: type.dataType.name, given: "f32")
         }
     }
 
@@ -50,13 +50,15 @@ extension Session {
     }
 
     public func setInput(_ index: Int, bytes: [UInt8]) throws(RuntimeError) {
-        try bytes.withUnsafeBytes { (source) throws(RuntimeError) in try setInput(index, bytes: source) }
+        try bytes.withUnsafeBufferPointer { (source) throws(RuntimeError) in
+            try setInput(index, bytes: UnsafeRawBufferPointer(source))
+        }
     }
 
     // MARK: Outputs
 
     public var outputCount: Int { graph.outputs.count }
-    public func outputName(_ index: Int) -> String { displayName(graph.outputs[index], in: graph) }
+    public func outputName(_ index: Int) -> String { label(graph.outputs[index], in: graph) }
     public func outputType(_ index: Int) -> TensorType { graph.type(graph.outputs[index]) }
 
     /// An output's bytes, valid until an input is set.
@@ -85,22 +87,22 @@ extension Session {
 
     // MARK: Every value
 
-    /// A value's bytes after a run. nil for constants, and for results whose memory later steps use again: see `keepsAllValues`.
-    public func withValue<R, E: Error>(_ id: ValueID, _ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R? {
-        guard keepsAllValues, let address = address(id) else { return nil }
-        return try body(UnsafeRawBufferPointer(start: address, count: graph.type(id).byteCount))
+    /// Any value's bytes after a run of a session that was made with `keepsAllValues`; valid while the session lives.
+    public func value(_ id: ValueID) -> UnsafeRawBufferPointer {
+        let count = graph.type(id).byteCount
+        if let data = graph[id].constant?.data { return UnsafeRawBufferPointer(start: data.baseAddress, count: data.count) }
+        guard keepsAllValues, let address = address(id) else { preconditionFailure("the session does not keep this value") }
+        return UnsafeRawBufferPointer(start: address, count: count)
     }
 
-    /// As `withValue`, as real numbers.
-    public func valueFloats(_ id: ValueID) throws(RuntimeError) -> [Float]? {
+    /// As `value`, as real numbers.
+    public func valueFloats(_ id: ValueID) throws(RuntimeError) -> [Float] {
         let type = graph.type(id)
-        return try withValue(id) { (source) throws(RuntimeError) in
-            var result = [Float](repeating: 0, count: type.shape.elementCount)
-            try result.withUnsafeMutableBufferPointer { (target) throws(RuntimeError) in
-                try copy(source, type, to: target, name: displayName(id, in: graph))
-            }
-            return result
+        var result = [Float](repeating: 0, count: type.shape.elementCount)
+        try result.withUnsafeMutableBufferPointer { (target) throws(RuntimeError) in
+            try copy(value(id), type, to: target, name: label(id, in: graph))
         }
+        return result
     }
 
     // MARK: Conversion

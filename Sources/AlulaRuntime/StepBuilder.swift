@@ -132,7 +132,7 @@ struct StepBuilder {
 
     /// The data of a constant that must have this layout and at least this many bytes.
     func constantData(_ id: ValueID, layout: Layout, byteCount: Int) throws(RuntimeError) -> TensorData {
-        let name = displayName(id, in: graph)
+        let name = label(id, in: graph)
         guard let constant = graph[id].constant else { throw unsupported("%\(name) is not a constant") }
         guard let data = constant.data else { throw .missingConstant(name: name) }
         guard constant.layout == layout else {
@@ -185,9 +185,9 @@ struct StepBuilder {
 
     /// That the current node cannot be run, and why.
     func unsupported(_ problem: String) -> RuntimeError {
-        guard node < graph.nodes.count else { return .invalidGraph(problem: problem) }
+        guard node < graph.nodes.count else { return .graph(.invalidGraph(problem: problem)) }
         let current = graph.nodes[node]
-        return .unsupported(operator: current.op.name, value: displayName(current.outputs[0], in: graph), problem: problem)
+        return .unsupported(operator: current.op.name, value: label(current.outputs[0], in: graph), problem: problem)
     }
 
     /// That no kernel takes these element types.
@@ -200,7 +200,7 @@ struct StepBuilder {
     /// A u8 value's scale and zero point.
     func quantization(_ value: BoundValue) throws(RuntimeError) -> Quantization {
         guard let quantization = value.type.quantization, quantization.isValid else {
-            throw unsupported("%\(displayName(value.id, in: graph)) has no valid scale and zero point")
+            throw unsupported("%\(label(value.id, in: graph)) has no valid scale and zero point")
         }
         return quantization
     }
@@ -209,15 +209,18 @@ struct StepBuilder {
     func all(_ type: DataType, _ values: BoundValue...) -> Bool { values.allSatisfy { $0.type.dataType == type } }
 }
 
-/// A value's name, or for unnamed results the number that graph text gives them.
-func displayName(_ id: ValueID, in graph: Graph) -> String {
-    let name = graph[id].name
-    guard name.isEmpty else { return name }
+/// A value's name without `%`, or for nameless values the number that graph text gives them.
+func label(_ id: ValueID, in graph: Graph) -> String {
+    guard graph[id].name.isEmpty else { return graph[id].name }
     var number = 0
+    for other in graph.inputs {
+        if other == id { return String(number) }
+        if graph[other].name.isEmpty { number += 1 }
+    }
     for node in graph.nodes {
-        for output in node.outputs {
-            if output == id { return String(number) }
-            if graph[output].name.isEmpty { number += 1 }
+        for other in node.outputs {
+            if other == id { return String(number) }
+            if graph[other].name.isEmpty { number += 1 }
         }
     }
     return String(number)

@@ -120,7 +120,7 @@ extension StepBuilder {
         guard let bias = try channelVector(node, WeightedOperand.bias, .i32, layer.geometry, layout),
             let multiplier = try channelVector(node, WeightedOperand.multiplier, .f32, layer.geometry, layout)
         else { throw unsupported("int8 weights need bias and multiplier") }
-        try checkInt8Vectors(node)
+        try checkInt8Vectors(node, layer.geometry)
         let zeroPoint = try quantization(x).zeroPoint
         var arguments = alula_conv_u8s8_args()
         arguments.window = layer.window
@@ -181,20 +181,20 @@ extension StepBuilder {
     }
 
     /// Limits of the numbers that keep the arithmetic exact and defined.
-    private func checkInt8Vectors(_ node: Node) throws(RuntimeError) {
+    private func checkInt8Vectors(_ node: Node, _ geometry: WeightGeometry) throws(RuntimeError) {
+        let largestBias = Int8Limits.bias(depth: geometry.taps * geometry.inputs)
         let biasID = node.input(WeightedOperand.bias)
         let multiplierID = node.input(WeightedOperand.multiplier)
         let count = graph.type(biasID).shape.elementCount
         let biases = try constantData(biasID, layout: .plain, byteCount: count * MemoryLayout<Int32>.size)
         let multipliers = try constantData(multiplierID, layout: .plain, byteCount: count * MemoryLayout<Float>.size)
         for channel in 0..<count {
-            guard biases.load(channel, as: Int32.self).magnitude <= Int8Limits.bias else {
-                throw .invalidConstant(
-                    name: displayName(biasID, in: graph), problem: "element \(channel) is larger than \(Int8Limits.bias)")
+            guard Int(biases.load(channel, as: Int32.self).magnitude) <= largestBias else {
+                throw .invalidConstant(name: label(biasID, in: graph), problem: "element \(channel) is larger than \(largestBias)")
             }
             guard Int8Limits.allows(multiplier: multipliers.load(channel, as: Float.self)) else {
                 throw .invalidConstant(
-                    name: displayName(multiplierID, in: graph), problem: "element \(channel) is not below 65536")
+                    name: label(multiplierID, in: graph), problem: "element \(channel) is not below 65536")
             }
         }
     }
@@ -216,7 +216,7 @@ extension StepBuilder {
         _ node: Node, _ geometry: WeightGeometry, _ type: DataType
     ) throws(RuntimeError) -> (UnsafeMutableRawPointer, Layout) {
         let id = node.inputs[WeightedOperand.weight]
-        let name = displayName(id, in: graph)
+        let name = label(id, in: graph)
         guard let constant = graph[id].constant else { throw unsupported("weight %\(name) is not a constant") }
         guard graph.type(id).dataType == type else {
             throw .invalidConstant(name: name, problem: "is \(graph.type(id).dataType.name) where \(type.name) is needed")
@@ -249,7 +249,7 @@ extension StepBuilder {
         guard !id.isNone else { return nil }
         guard graph.type(id).dataType == type else {
             throw .invalidConstant(
-                name: displayName(id, in: graph), problem: "is \(graph.type(id).dataType.name) where \(type.name) is needed")
+                name: label(id, in: graph), problem: "is \(graph.type(id).dataType.name) where \(type.name) is needed")
         }
         let byteCount = geometry.groups * geometry.outputs * type.size
         if layout == .taps || geometry.groups == 1 || geometry.outputs % 16 == 0 {
@@ -267,9 +267,10 @@ extension StepBuilder {
 
 /// Bounds that keep int8 sums within i32 and requantization within f32.
 enum Int8Limits {
-    /// 32768 products of at most 255 · 127 and a bias stay below 2^31.
+    /// The most products in a sum: half of the range of i32 is left for the bias.
     static let depth = 32768
-    static let bias: UInt32 = 1 << 30
+    /// What remains of the range of i32 beside `depth` products of at most 255 · 128.
+    static func bias(depth: Int) -> Int { Int(Int32.max) - 255 * 128 * depth }
 
     static func allows(multiplier: Float) -> Bool { multiplier.isFinite && multiplier.magnitude < 65536 }
 }

@@ -89,7 +89,7 @@ extension StepBuilder {
             let index = Int(data.load(position, as: Int32.self))
             guard index >= 0, index < x.shape[op.axis] else {
                 throw .invalidConstant(
-                    name: displayName(indices, in: graph), problem: "index \(index) is outside of axis \(op.axis) of \(x.shape.description)")
+                    name: label(indices, in: graph), problem: "index \(index) is outside of axis \(op.axis) of \(x.shape.description)")
             }
         }
         let index = try operand(node, 1)
@@ -136,7 +136,7 @@ extension StepBuilder {
         switch x.type.dataType {
         case .f32:
             withUnsafeMutableBytes(of: &arguments.value) { $0.storeBytes(of: value, as: Float.self) }
-        case .u8:
+        case .u8 where x.type.quantization != nil:
             arguments.value.0 = try quantization(x).number(value)
         case _ where value == 0:
             break  // zero is all bits zero in every element type
