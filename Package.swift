@@ -53,7 +53,7 @@ let package = Package(
         .testTarget(
             name: "EfficientFormerTests",
             dependencies: ["EfficientFormer", "SafetensorsConverter", "AlulaCompiler", "TestSupport"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["AlulaGraph", "TestSupport"]),
         .testTarget(name: "ArchitectureTests"),
     ],
     swiftLanguageModes: [.v6],

@@ -65,7 +65,7 @@ public final class Model: Sendable {
     private init(_ file: ModelFile, _ options: Options) throws(AlulaError) {
         graph = file.graph
         self.options = SessionOptions(threads: options.threads, memoryLimit: options.memoryLimit)
-        labels = try file.metadata[ModelFile.Key.labels].map { (text) throws(AlulaError) in try Model.labels(text) } ?? []
+        do throws(JSONError) { labels = try file.labels() } catch { throw .labels(problem: error.message) }
         inputs = file.graph.inputs.map { TensorDescription(file.graph, $0) }
         outputs = file.graph.outputs.map { TensorDescription(file.graph, $0) }
         // One session now: whatever is wrong shows on opening, not at the first prediction.
@@ -89,7 +89,7 @@ public final class Model: Sendable {
             }
         }
         let taken = idle.withLock { $0.popLast() }
-        let session = try taken?.session ?? Model.session(graph, options)
+        let session = if let taken { taken.session } else { try Model.session(graph, options) }
         defer { idle.withLock { $0.append(IdleSession(session: session)) } }
         do throws(RuntimeError) {
             for (index, tensor) in tensors.enumerated() { try session.setInput(index, floats: tensor.values) }
@@ -106,20 +106,6 @@ public final class Model: Sendable {
 
     private static func session(_ graph: Graph, _ options: SessionOptions) throws(AlulaError) -> Session {
         do throws(RuntimeError) { return try Session(graph, options: options) } catch { throw .runtime(error) }
-    }
-
-    /// The strings of a JSON list.
-    package static func labels(_ json: String) throws(AlulaError) -> [String] {
-        var labels: [String] = []
-        do throws(JSONError) {
-            try Array(json.utf8).withUnsafeBytes { (bytes) throws(JSONError) in
-                var reader = JSONReader(bytes)
-                try reader.beginArray()
-                while try reader.nextElement() { labels.append(try reader.string()) }
-                try reader.finish()
-            }
-        } catch { throw .labels(problem: error.message) }
-        return labels
     }
 }
 

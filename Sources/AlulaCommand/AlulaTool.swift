@@ -9,9 +9,10 @@ struct AlulaTool: ParsableCommand {
             A first try, without any download:
 
               alula create efficientformer-sample -o sample
+              alula create image-sample -o sample/wing.png
               alula convert sample -o sample.alula
-              alula quantize sample.alula -o sample.int8.alula --calibrate tensors:sample/inputs.safetensors
-              alula run sample.int8.alula picture.jpg
+              alula quantize sample.alula -o sample.int8.alula --calibrate images:sample
+              alula run sample.int8.alula sample/wing.png
 
             Exit codes: 0 success, 1 the work failed (one line on stderr says why), 2 wrong usage.
             """,

@@ -70,17 +70,7 @@ enum Runner {
     }
 
     private static func labels(_ model: ModelFile, _ path: String) -> [String] {
-        guard let text = model.metadata[ModelFile.Key.labels] else { return [] }
-        var labels: [String] = []
-        do throws(JSONError) {
-            try Array(text.utf8).withUnsafeBytes { (bytes) throws(JSONError) in
-                var reader = JSONReader(bytes)
-                try reader.beginArray()
-                while try reader.nextElement() { labels.append(try reader.string()) }
-                try reader.finish()
-            }
-        } catch { fail(path, "labels: " + error.message) }
-        return labels
+        do throws(JSONError) { return try model.labels() } catch { fail(path, "labels: " + error.message) }
     }
 
     // MARK: bench

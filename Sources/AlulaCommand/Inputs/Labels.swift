@@ -1,4 +1,3 @@
-import Alula
 import AlulaGraph
 
 #if canImport(FoundationEssentials)
@@ -24,7 +23,7 @@ enum Labels {
         }
     }
 
-    static func parse(json: String) throws -> [String] { try Model.labels(json) }
+    static func parse(json: String) throws -> [String] { try ModelFile.strings(ofJSON: json) }
 
     private static func parse(object bytes: [UInt8]) throws -> [String] {
         guard let members = try? JSONDecoder().decode([String: String].self, from: Data(bytes)) else {

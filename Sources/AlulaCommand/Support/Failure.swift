@@ -43,6 +43,7 @@ func cause(of error: any Error) -> String {
     case let error as RuntimeError: error.message
     case let error as CompilerError: error.message
     case let error as AlulaError: error.message
+    case let error as JSONError: error.message
     case let error as Failure: error.line
     default: "\(error)"
     }

@@ -43,8 +43,7 @@ enum Models {
     }
 
     static func labels(_ model: ModelFile, path: String) throws -> [String] {
-        guard let text = model.metadata[ModelFile.Key.labels] else { return [] }
-        return try naming(path) { try Labels.parse(json: text) }
+        try naming(path) { try model.labels() }
     }
 
     /// Numbers in the constants that training would change; in an int8 graph its weights and biases.
