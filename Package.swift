@@ -55,6 +55,10 @@ let package = Package(
             dependencies: ["EfficientFormer", "SafetensorsConverter", "AlulaCompiler", "TestSupport"]),
         .testTarget(name: "EndToEndTests", dependencies: ["AlulaGraph", "TestSupport"]),
         .testTarget(name: "ArchitectureTests"),
+        .executableTarget(
+            name: "fuzz-safetensors", dependencies: ["AlulaGraph", "TestSupport"], path: "Tests/Fuzz",
+            exclude: ["corpus"],
+            sources: ["SafetensorsFuzz.swift"]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11

@@ -27,7 +27,8 @@ public struct Checkpoint: Sendable {
         guard tensor.shape.allSatisfy({ $0 >= 0 }),
             SafetensorsEntry.byteCount(tensor.dataType, tensor.shape) == tensor.data.count
         else {
-            throw .sizeMismatch(name: tensor.name, dataType: tensor.dataType, shape: tensor.shape, bytes: tensor.data.count)
+            throw .sizeMismatch(
+                name: tensor.name, dataType: tensor.dataType, shape: tensor.shape, bytes: tensor.data.count)
         }
         guard index.updateValue(tensors.count, forKey: UTF8Key(tensor.name)) == nil else {
             throw .duplicate(name: tensor.name)
@@ -120,7 +121,8 @@ extension CheckpointTensor {
         return data.withUnsafeBytes { source in
             TensorData(count: count * MemoryLayout<Float>.stride) { target in
                 for index in 0..<count {
-                    let element = source.loadUnaligned(fromByteOffset: index * MemoryLayout<Source>.stride, as: Source.self)
+                    let element = source.loadUnaligned(
+                        fromByteOffset: index * MemoryLayout<Source>.stride, as: Source.self)
                     let value = convert(element)
                     target.storeBytes(of: value, toByteOffset: index * MemoryLayout<Float>.stride, as: Float.self)
                 }

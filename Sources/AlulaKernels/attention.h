@@ -3,9 +3,12 @@
 #include "alula_kernels.h"
 #include "instruction_set.h"
 
+// Queries that are worked on together.
+enum { ALULA_ATTENTION_QUERIES = 4 };
+
 // Keys and values are copied once an item, transposed and widened, so that both products run along contiguous memory.
 typedef struct {
-    size_t keys, values;              // padded tokens_k and value_dim: multiples of 16
+    size_t depth, keys, values;       // padded key_dim, tokens_k and value_dim: multiples of 16
     size_t key_panel, value_panel, query, scores, weights, sums;   // byte offsets, multiples of 64
     size_t bytes;
 } alula_attention_layout;
@@ -18,15 +21,16 @@ ALULA_INLINE size_t alula_attention_take(size_t *at, size_t bytes) {
 
 ALULA_INLINE alula_attention_layout alula_attention_u8_layout(const alula_attention_shape *s) {
     alula_attention_layout l;
-    size_t at = 0, depth = alula_round_up((size_t)s->key_dim, 2);
+    size_t at = 0;
+    l.depth = alula_round_up((size_t)s->key_dim, 16);
     l.keys = alula_round_up((size_t)s->tokens_k, 16);
     l.values = alula_round_up((size_t)s->value_dim, 16);
-    l.key_panel = alula_attention_take(&at, depth * l.keys * sizeof(int16_t));
+    l.key_panel = alula_attention_take(&at, l.depth * l.keys * sizeof(int16_t));
     l.value_panel = alula_attention_take(&at, l.keys * l.values * sizeof(int16_t));
-    l.query = alula_attention_take(&at, depth * sizeof(int16_t));
-    l.scores = alula_attention_take(&at, l.keys * sizeof(float));
-    l.weights = alula_attention_take(&at, l.keys * sizeof(int16_t));
-    l.sums = alula_attention_take(&at, l.values * sizeof(int32_t));
+    l.query = alula_attention_take(&at, ALULA_ATTENTION_QUERIES * l.depth * sizeof(int16_t));
+    l.scores = alula_attention_take(&at, ALULA_ATTENTION_QUERIES * l.keys * sizeof(float));
+    l.weights = alula_attention_take(&at, ALULA_ATTENTION_QUERIES * l.keys * sizeof(int16_t));
+    l.sums = alula_attention_take(&at, ALULA_ATTENTION_QUERIES * l.values * sizeof(int32_t));
     l.bytes = at;
     return l;
 }
@@ -37,7 +41,7 @@ ALULA_INLINE alula_attention_layout alula_attention_f32_layout(const alula_atten
     l.keys = alula_round_up((size_t)s->tokens_k, 16);
     l.values = alula_round_up((size_t)s->value_dim, 16);
     l.key_panel = alula_attention_take(&at, (size_t)s->key_dim * l.keys * sizeof(float));
-    l.scores = alula_attention_take(&at, 4 * l.keys * sizeof(float));   // four queries
+    l.scores = alula_attention_take(&at, ALULA_ATTENTION_QUERIES * l.keys * sizeof(float));
     l.bytes = at;
     return l;
 }

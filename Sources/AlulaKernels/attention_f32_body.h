@@ -5,7 +5,7 @@
 #include "math_body.h"
 #include "maximum.h"
 
-enum { QUERIES = 4, LANES = 16 };
+enum { QUERIES = ALULA_ATTENTION_QUERIES, LANES = 16 };
 
 // keys[i][j] = k[j][i], zero for padded j.
 static void transpose_keys(const alula_attention_shape *s, const float *k, size_t columns, float *keys) {

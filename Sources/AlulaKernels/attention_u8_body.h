@@ -4,28 +4,33 @@
 #include "math_body.h"
 #include "maximum.h"
 
-// scores[j] = f32(scores[j] as i32) * scale + bias[j] in place, then weights[j] = rne(exp(t[j] - max) * 255); returns their sum.
-static int32_t softmax_weights(const int32_t *products, float *scores, const float *bias, float scale, size_t n, int16_t *weights) {
+// scores[j] = f32(products[j]) * scale + bias[j] (the same memory), then weights[j] = rne(exp(t[j] - max) * 255); returns their sum. The padded
+// tokens n..<padded get weight 0. (bias is read up to the padded length; rows end at most 60 bytes before readable memory does.)
+static int32_t softmax_weights(const int32_t *products, float *scores, const float *bias, float scale, size_t n, size_t padded,
+                               int16_t *weights) {
     if (bias) {
-        ALULA_VECTORIZE for (size_t j = 0; j < n; j++) scores[j] = (float)products[j] * scale + bias[j];
+        ALULA_VECTORIZE for (size_t j = 0; j < padded; j++) scores[j] = (float)products[j] * scale + bias[j];
     } else {
-        ALULA_VECTORIZE for (size_t j = 0; j < n; j++) scores[j] = (float)products[j] * scale;
+        ALULA_VECTORIZE for (size_t j = 0; j < padded; j++) scores[j] = (float)products[j] * scale;
     }
-    float m = alula_largest(scores, n);
+    for (size_t j = n; j < padded; j++) scores[j] = -__builtin_inff();
+    float m = alula_largest(scores, padded);
     int32_t sum = 0;
-    ALULA_VECTORIZE for (size_t j = 0; j < n; j++) {
-        int32_t u = alula_requantize(alula_expf(scores[j] - m) * 255.0f, 0, 0, 255);
+    ALULA_VECTORIZE for (size_t j = 0; j < padded; j++) {
+        float t = scores[j] - m;
+        t = t < -80.0f ? -80.0f : t;                         // weight 0 either way, without denormal numbers on it
+        int32_t u = alula_requantize(alula_expf(t) * 255.0f, 0, 0, 255);
         weights[j] = (int16_t)u;
         sum += u;
     }
     return sum;
 }
 
+#ifndef ALULA_OWN_ATTENTION_U8
 static void write_output(const int32_t *sums, size_t n, float multiplier, int32_t zero, uint8_t *out) {
     ALULA_VECTORIZE for (size_t d = 0; d < n; d++) out[d] = alula_requantize((float)sums[d] * multiplier, zero, 0, 255);
 }
 
-#ifndef ALULA_OWN_ATTENTION_U8
 // keys[i][j] = k[j][i] - k_zero, values[j][d] = v[j][d] - v_zero; padded keys are 0.
 static void pack_item(const alula_attention_u8_args *p, const alula_attention_layout *l, const uint8_t *k, const uint8_t *v, int16_t *keys,
                       int16_t *values) {
@@ -70,7 +75,8 @@ void ALULA_SYMBOL(attention_u8)(const void *args, size_t begin, size_t end, void
         for (size_t row = 0; row < (size_t)s->tokens_q; row++) {
             for (size_t i = 0; i < depth; i++) query[i] = (int16_t)(q[row * (size_t)s->q_stride + i] - p->q_zero);
             weigh_rows(query, depth, keys, l.keys, products);
-            int32_t sum = softmax_weights(products, (float *)products, bias ? bias + row * tokens : 0, s->qk_scale, tokens, weights);
+            int32_t sum = softmax_weights(products, (float *)products, bias ? bias + row * tokens : 0, s->qk_scale, tokens, l.keys,
+                                          weights);
             weigh_rows(weights, tokens, values, l.values, sums);
             write_output(sums, (size_t)s->value_dim, p->v_multiplier / (float)sum, p->zero, out + row * (size_t)s->o_stride);
         }

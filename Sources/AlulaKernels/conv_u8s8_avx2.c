@@ -6,6 +6,10 @@
 //  - the weights of a panel of 16 output channels are widened once a block, for all its rows, and stay in the first-level cache.
 // The inner loop over a 6x16 tile then has 12 vpmaddwd and 12 vpaddd for 2 + 6 loads. A tile's lanes are output channels: pairs of k are
 // summed by vpmaddwd itself, so the epilogue needs no horizontal sums.
+//
+// Reached on Zen 3: registers alone sustain 1.6 pairs of the two instructions a cycle (26 multiply-adds; additions get in the way of
+// multiplications on the pipes they share), the matrix products of EfficientFormer-L1 70 to 90 % of that, at 3 GHz 58 to 75 GMAC/s:
+// the lower figure at a depth of 48, where the epilogue weighs most.
 #include "conv_internal.h"
 #if defined(__x86_64__)
 #include "avx2_internal.h"
@@ -165,34 +169,59 @@ ALULA_AVX2_INLINE void widen_run(uint8_t *to, const uint8_t *from, size_t n) {
     }
 }
 
-// Gathers one output pixel's input for a group: taps in y, x order, each padded to a multiple of 4 channels (against zero weights, so
-// whatever byte is read there). Neighbouring taps without padding between them lie side by side in memory and are taken as one run.
-ALULA_AVX2_INLINE void gather(uint8_t *to, const alula_conv_u8s8_args *a, const alula_place *place, size_t group) {
+// What gathering a pixel needs, computed once a call: small images spend most of their time here.
+typedef struct {
+    const alula_conv_u8s8_args *args;
+    size_t inputs, padded;        // channels of a group, and rounded up to 4
+    int32_t reach_y, reach_x;     // from the window's first tap to its last
+    size_t step_y, step_x;        // bytes between taps
+    int side_by_side;             // taps of a window row without padding are one run of bytes
+} gathering;
+
+static gathering gathering_of(const alula_conv_u8s8_args *a) {
     const alula_window *w = &a->window;
-    const size_t inputs = alula_group_inputs(w), padded = alula_round_up(inputs, 4);
+    gathering g = {a, alula_group_inputs(w), 0, (w->kernel_h - 1) * w->dilation_h, (w->kernel_w - 1) * w->dilation_w, 0, 0, 0};
+    g.padded = alula_round_up(g.inputs, 4);
+    g.step_x = (size_t)w->dilation_w * (size_t)w->in_c;
+    g.step_y = (size_t)w->dilation_h * (size_t)w->in_w * (size_t)w->in_c;
+    g.side_by_side = w->groups == 1 && (w->dilation_w == 1 || w->kernel_w == 1) && (g.padded == g.inputs || g.inputs == 3);
+    return g;
+}
+
+// Gathers one output pixel's input for a group: taps in y, x order, each padded to a multiple of 4 channels (against zero weights, so
+// whatever byte is read there).
+ALULA_AVX2_INLINE void gather(uint8_t *to, const gathering *g, const alula_place *place, size_t group) {
+    const alula_conv_u8s8_args *a = g->args;
+    const alula_window *w = &a->window;
     const int32_t width = w->kernel_w;
-    const int side_by_side = w->groups == 1 && (w->dilation_w == 1 || width == 1) && (padded == inputs || inputs == 3);
+    const size_t shift = group * g->inputs;
+    const int inside = place->in_y >= 0 && place->in_y + g->reach_y < w->in_h && place->in_x >= 0 && place->in_x + g->reach_x < w->in_w;
+    if (!inside) {
+        for (int32_t ky = 0; ky < w->kernel_h; ky++) {
+            for (int32_t kx = 0; kx < width; kx++, to += 2 * g->padded) {
+                const int64_t offset = alula_tap_offset(w, place, ky, kx);
+                widen_run(to, offset < 0 ? a->pad_row : a->input + offset + shift, g->padded);
+            }
+        }
+        return;
+    }
+    const uint8_t *from = a->input + alula_tap_offset(w, place, 0, 0) + shift;
     // Three channels (an image): 5 whole pixels lie in 16 bytes, 4 of them become 16 channels.
     const __m128i rgb = _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1);
-    for (int32_t ky = 0; ky < w->kernel_h; ky++) {
-        const int64_t left = alula_tap_offset(w, place, ky, 0);
-        if (side_by_side && left >= 0 && place->in_x + width <= w->in_w) {
-            const uint8_t *from = a->input + left;
-            if (inputs != 3) {
-                widen_run(to, from, (size_t)width * inputs);
-            } else {
-                for (int32_t kx = 0; kx < width; kx += 4) {
-                    const __m128i v = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(from + 3 * kx)), rgb);
-                    _mm256_storeu_si256((__m256i *)(to + 8 * kx), _mm256_cvtepu8_epi16(v));
-                }
-            }
-            to += 2 * padded * (size_t)width;
+    for (int32_t ky = 0; ky < w->kernel_h; ky++, from += g->step_y) {
+        if (!g->side_by_side) {
+            for (int32_t kx = 0; kx < width; kx++, to += 2 * g->padded) widen_run(to, from + (size_t)kx * g->step_x, g->padded);
             continue;
         }
-        for (int32_t kx = 0; kx < width; kx++, to += 2 * padded) {
-            const int64_t offset = alula_tap_offset(w, place, ky, kx);
-            widen_run(to, offset < 0 ? a->pad_row : a->input + offset + group * inputs, padded);
+        if (g->inputs == 3) {
+            for (int32_t kx = 0; kx < width; kx += 4) {
+                const __m128i v = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(from + 3 * kx)), rgb);
+                _mm256_storeu_si256((__m256i *)(to + 8 * kx), _mm256_cvtepu8_epi16(v));
+            }
+        } else {
+            widen_run(to, from, (size_t)width * g->inputs);
         }
+        to += 2 * g->padded * (size_t)width;
     }
 }
 
@@ -205,6 +234,7 @@ ALULA_AVX2 void alula_conv_u8s8_avx2(const void *args, size_t begin, size_t end,
     const size_t outputs = alula_group_outputs(w), padded = alula_round_up(outputs, 16);
     const size_t depth = alula_depth_u8s8(w), stride = alula_avx2_row_bytes(depth);
     const size_t block = alula_block_rows(end - begin, alula_avx2_max_rows(depth), ALULA_AVX2_TILE_ROWS);
+    const gathering g = gathering_of(a);
     alula_place block_place = alula_place_of(w, begin);
     for (size_t row = begin; row < end; row += block) {
         const size_t rows = alula_min(block, end - row);
@@ -215,7 +245,7 @@ ALULA_AVX2 void alula_conv_u8s8_avx2(const void *args, size_t begin, size_t end,
         alula_place place = block_place;
         for (size_t group = 0; group < (size_t)w->groups; group++) {
             place = block_place;
-            for (size_t i = 0; i < rows; i++, alula_place_advance(w, &place)) gather(x + i * stride, a, &place, group);
+            for (size_t i = 0; i < rows; i++, alula_place_advance(w, &place)) gather(x + i * stride, &g, &place, group);
             for (size_t n = 0; n < outputs; n += 16) {
                 const size_t channel = group * padded + n;
                 const int8_t *weight = a->weight + channel * depth;

@@ -119,6 +119,7 @@ void ALULA_SYMBOL(binary_f32)(const void *args, size_t begin, size_t end, void *
 
 // ---- Between u8 and f32 ---------------------------------------------------------------------------------------------------------
 
+#ifndef ALULA_OWN_BYTES
 void ALULA_SYMBOL(add_u8)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_add_u8_args *p = args;
@@ -145,6 +146,7 @@ void ALULA_SYMBOL(quantize)(const void *args, size_t begin, size_t end, void *sc
         out[i] = alula_requantize(t, zero, 0, 255);
     }
 }
+#endif
 
 void ALULA_SYMBOL(dequantize)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;

@@ -3,7 +3,7 @@
 #pragma once
 #include "requantize.h"
 
-// exp(x), error <= 1.1 ulp; +inf above 88.73, denormal results below -87.34, 0 below -103.98; NaN stays NaN.
+// exp(x), error <= 1 ulp; +inf above 88.73, denormal results below -87.34, 0 below -103.98; NaN stays NaN.
 ALULA_INLINE float alula_expf(float x) {
     x = x < -104.5f ? -104.5f : x;
     x = x > 89.0f ? 89.0f : x;
@@ -24,7 +24,7 @@ ALULA_INLINE float alula_expf(float x) {
     return (p * first) * second;
 }
 
-// log(x), error <= 2 ulp; -inf at 0, NaN below.
+// log(x), error <= 0.8 ulp; -inf at 0, NaN below.
 ALULA_INLINE float alula_logf(float x) {
     bool denormal = x < 1.17549435e-38f;
     uint32_t bits = alula_bits_of_f32(denormal ? x * 8388608.0f : x);
@@ -73,7 +73,7 @@ ALULA_INLINE float alula_erfc_positive(float z, float square) {
     return (p * t) * alula_expf(-square);
 }
 
-// erf(x), absolute error <= 1.2e-7, relative error <= 3e-7.
+// erf(x), absolute error <= 1.2e-7, 2.4 ulp.
 ALULA_INLINE float alula_erff(float x) {
     float z = alula_absf(x), square = x * x;
     float p = -0.0006535234861075878f;                       // erf(x) / x in x^2, |x| < 0.8
@@ -87,7 +87,8 @@ ALULA_INLINE float alula_erff(float x) {
     return z < 0.8f ? x * p : tail;
 }
 
-// x * Phi(x) as max(x, 0) - |x| / 2 * erfc(|x| / sqrt 2): accurate in both tails, unlike 1 + erf.
+// x * Phi(x) as max(x, 0) - |x| / 2 * erfc(|x| / sqrt 2): accurate in both tails, unlike 1 + erf (the
+// relative error grows with x^2, to 70 ulp at -13).
 ALULA_INLINE float alula_geluf(float x) {
     float z = alula_absf(x);
     z = z > 15.0f ? 15.0f : z;                               // beyond, the second term is 0
@@ -95,7 +96,7 @@ ALULA_INLINE float alula_geluf(float x) {
     return positive - (0.5f * z) * alula_erfc_positive(z * 0.707106781f, 0.5f * (z * z));
 }
 
-// 1 / (1 + exp(-x))
+// 1 / (1 + exp(-x)), error <= 2.4 ulp; so is SiLU's.
 ALULA_INLINE float alula_sigmoidf(float x) { return 1.0f / (1.0f + alula_expf(-x)); }
 
 ALULA_INLINE float alula_siluf(float x) { return x / (1.0f + alula_expf(-x)); }
@@ -106,7 +107,7 @@ ALULA_INLINE float alula_gelu_tanhf(float x) {
     return x / (1.0f + alula_expf(-u));
 }
 
-// tanh(x), error <= 2 ulp.
+// tanh(x), error <= 1.3 ulp.
 ALULA_INLINE float alula_tanhf(float x) {
     float z = alula_absf(x), square = x * x;
     float p = -5.70498872745e-3f;                            // Cephes tanhf, |x| < 0.625

@@ -6,7 +6,7 @@
 #include "kernels_internal.h"
 #include "instruction_set.h"
 
-enum { COLUMNS = 16, DEPTH = 128, ROWS = 4 };
+enum { COLUMNS = 16, DEPTH = 128, ROWS = 6 };
 
 // panel[k][j] = B[k0 + k][j0 + j], zero beyond the last column.
 static void pack_panel(const alula_matmul_f32_args *p, const float *b, size_t k0, size_t depth, size_t j0, size_t columns, float *panel) {

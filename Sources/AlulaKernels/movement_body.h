@@ -25,7 +25,22 @@ ALULA_INLINE void move_bytes(uint8_t *restrict out, const uint8_t *restrict in, 
 // A block of rows x columns elements; strides in elements.
 typedef struct { size_t rows, columns; int64_t in_row, in_column, out_row, out_column; } plane;
 
-#ifndef ALULA_OWN_TRANSPOSE_U8
+#ifdef ALULA_TRANSPOSE_U8_16X16
+// A transpose of bytes by tiles; the rows and columns left over go one by one. False if the plane is none.
+static bool transpose_u8(const uint8_t *in, uint8_t *out, const plane *b) {
+    if (b->in_row != 1 || b->out_column != 1 || b->rows < 16 || b->columns < 16) return false;
+    size_t rows = b->rows / 16 * 16, columns = b->columns / 16 * 16;
+    for (size_t r = 0; r < rows; r += 16) {
+        for (size_t c = 0; c < columns; c += 16) {
+            ALULA_TRANSPOSE_U8_16X16(in + (int64_t)c * b->in_column + r, b->in_column, out + (int64_t)r * b->out_row + c, b->out_row);
+        }
+    }
+    for (size_t r = 0; r < b->rows; r++) {
+        for (size_t c = r < rows ? columns : 0; c < b->columns; c++) out[(int64_t)r * b->out_row + (int64_t)c] = in[(int64_t)r + (int64_t)c * b->in_column];
+    }
+    return true;
+}
+#else
 ALULA_INLINE bool transpose_u8(const uint8_t *in, uint8_t *out, const plane *b) {
     (void)in, (void)out, (void)b;
     return false;

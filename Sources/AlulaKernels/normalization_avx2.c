@@ -4,6 +4,7 @@
 #if defined(__x86_64__)
 #define ALULA_SUFFIX _avx2
 #define ALULA_TARGET_HAS_FMA
+#define ALULA_OWN_LAYERNORM_U8           // layernorm_u8_avx2.c
 ALULA_BEGIN_AVX2
 #include "normalization_body.h"
 ALULA_END_AVX2

@@ -13,8 +13,6 @@ ALULA_INLINE void sums_u8(const uint8_t *x, size_t c, uint32_t *sum, uint32_t *s
     *sum = s1;
     *squares = s2;
 }
-#endif
-
 void ALULA_SYMBOL(layernorm_u8)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_layernorm_u8_args *p = args;
@@ -36,6 +34,7 @@ void ALULA_SYMBOL(layernorm_u8)(const void *args, size_t begin, size_t end, void
         }
     }
 }
+#endif
 
 ALULA_INLINE float sum_of_eight(const float *s) { return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7])); }
 

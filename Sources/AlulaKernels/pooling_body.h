@@ -25,11 +25,7 @@ ALULA_INLINE taps taps_inside(int32_t start, int32_t kernel, int32_t dilation, i
 // ---- Pool minus identity ----------------------------------------------------------------------------------------------------------
 
 #ifndef ALULA_OWN_POOL_MIXER_U8
-static
-#else
-__attribute__((unused)) static
-#endif
-void pool_mixer_u8_row(const alula_pool_mixer_u8_args *p, size_t row) {
+static void pool_mixer_u8_row(const alula_pool_mixer_u8_args *p, size_t row) {
     int32_t h = p->h, w = p->w, c = p->c, y = (int32_t)(row % (size_t)h), radius = p->size / 2;
     int32_t zero_in = p->zero_in, zero = p->zero;
     int32_t y0 = alula_max_i32(y - radius, 0), y1 = alula_min_i32(y - radius + p->size, h);
@@ -59,7 +55,6 @@ void pool_mixer_u8_row(const alula_pool_mixer_u8_args *p, size_t row) {
     }
 }
 
-#ifndef ALULA_OWN_POOL_MIXER_U8
 void ALULA_SYMBOL(pool_mixer_u8)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     for (size_t row = begin; row < end; row++) pool_mixer_u8_row(args, row);

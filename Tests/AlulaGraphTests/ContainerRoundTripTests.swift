@@ -1,7 +1,7 @@
-import Foundation
-import Testing
-
 import AlulaGraph
+import Foundation
+import TestSupport
+import Testing
 
 @Suite("Safetensors round trips")
 struct ContainerRoundTripTests {

@@ -1,9 +1,9 @@
 // Checks the AVX-512 convolutions against the scalar definition, bit for bit, on a CPU without AVX-512: the intrinsics are SIMDe's
 // (Debian: libsimde-dev), which computes each with what the build machine has. The AVX2 kernels take the same cases for comparison.
 //
-//   K=Sources/AlulaKernels; clang -O1 -std=c11 -DALULA_SIMDE -ITests/KernelEmulation -I$K -I$K/include Tests/KernelEmulation/check_avx512.c \
-//       $K/conv_scalar.c $K/conv_u8s8_avx2.c $K/conv_f32_avx2.c $K/depthwise_avx2.c $K/conv_avx512vnni.c $K/conv_f32_avx512.c \
-//       $K/unary_*.c -o check_avx512 && ./check_avx512 [cases] [seed] [part of a kernel's name]
+//   K=Sources/AlulaKernels; clang -O1 -std=c11 -Wno-psabi -DALULA_SIMDE -ITests/KernelEmulation -I$K -I$K/include \
+//       Tests/KernelEmulation/check_avx512.c $(ls $K/*.c | grep -v -e dispatch -e peak) -lm -o check_avx512
+//   ./check_avx512 [cases] [seed] [part of a kernel's name]
 #define _POSIX_C_SOURCE 200809L
 #include "conv_internal.h"
 #include "fma.h"

@@ -15,7 +15,9 @@ public enum SafetensorsImporter {
         if isFolder(path) { return weightFile(inFolder: path) != nil }
         if path.hasSuffix(indexSuffix) { return true }
         // Eight bytes of length, then a JSON object.
-        guard let handle = FileHandle(forReadingAtPath: path), let start = try? handle.read(upToCount: 9) else { return false }
+        guard let handle = FileHandle(forReadingAtPath: path), let start = try? handle.read(upToCount: 9) else {
+            return false
+        }
         return start.count == 9 && start[8] == UInt8(ascii: "{") && start[4..<8].allSatisfy { $0 == 0 }
     }
 
@@ -115,7 +117,8 @@ public enum SafetensorsImporter {
     private static func resolve(
         _ shard: String, in folder: URL, index: String
     ) throws(SafetensorsImportError) -> String {
-        let isPlainName = !shard.isEmpty && shard != "." && shard != ".." && !shard.utf8.contains(0)
+        let isPlainName =
+            !shard.isEmpty && shard != "." && shard != ".." && !shard.utf8.contains(0)
             && !shard.contains(where: { $0 == "/" || $0 == "\\" })
         guard isPlainName else { throw .shardOutsideFolder(shard: shard, index: index) }
         let url = folder.appendingPathComponent(shard, isDirectory: false)

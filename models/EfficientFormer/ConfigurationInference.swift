@@ -12,9 +12,13 @@ extension EfficientFormerConfiguration {
         usesLayerScale = survey.has { $0.hasSuffix("layer_scale_1") || $0.hasSuffix("ls1.gamma") }
         try readMLPRatio(survey)
         if attentionBlocks > 0 { try readAttention(survey) }
-        var assumed = ["\(activation.rawValue)", "pooling over \(poolSize) x \(poolSize)", "layer norm epsilon of \(survey.names.scheme.rawValue)"]
+        var assumed = [
+            "\(activation.rawValue)", "pooling over \(poolSize) x \(poolSize)",
+            "layer norm epsilon of \(survey.names.scheme.rawValue)",
+        ]
         if attentionBlocks == 0 { assumed.append("resolution \(resolution)") }
-        notes.append("no configuration: read off the tensors as \(architecture); assumed " + assumed.joined(separator: ", "))
+        notes.append(
+            "no configuration: read off the tensors as \(architecture); assumed " + assumed.joined(separator: ", "))
         try validate()
     }
 
@@ -58,8 +62,10 @@ extension EfficientFormerConfiguration {
             let block = TensorName.attentionBlock(stage: 0, entry: 0, poolingBlocks: 0, block: 0)
             hidden = try survey.shape(block + .linearIn + "weight", rank: 2)[0]
         } else {
-            let block = stageCount == 1
-                ? TensorName.lastStageBlock(stage: 0, entry: 0, block: 0) : TensorName.block(stage: 0, entry: 0, block: 0)
+            let block =
+                stageCount == 1
+                ? TensorName.lastStageBlock(stage: 0, entry: 0, block: 0)
+                : TensorName.block(stage: 0, entry: 0, block: 0)
             hidden = try survey.shape(block + .convolution1 + "weight", rank: 4)[0]
         }
         mlpRatio = Double(hidden) / Double(max(1, widths[0]))
@@ -77,16 +83,20 @@ extension EfficientFormerConfiguration {
         resolution = (1...64).first { $0 * $0 >= table[1] } ?? 65
         guard resolution * resolution == table[1], heads > 0 else {
             throw .invalidTensor(
-                name: survey.names(biases), problem: "of shape \(Shape(table).description) is no table of heads x side²")
+                name: survey.names(biases), problem: "of shape \(Shape(table).description) is no table of heads x side²"
+            )
         }
         let projection = try survey.shape(block + .projection + "weight", rank: 2)
         let packed = try survey.shape(block + .queryKeyValue + "weight", rank: 2)
         valueDim = projection[1] / heads
         keyDim = (packed[0] / heads - valueDim) / 2
-        guard valueDim > 0, keyDim > 0, valueDim * heads == projection[1], (2 * keyDim + valueDim) * heads == packed[0] else {
+        guard valueDim > 0, keyDim > 0, valueDim * heads == projection[1], (2 * keyDim + valueDim) * heads == packed[0]
+        else {
             throw .invalidTensor(
                 name: survey.names(block + .queryKeyValue + "weight"),
-                problem: "of shape \(Shape(packed).description) does not fit \(heads) heads and a projection from \(projection[1])")
+                problem:
+                    "of shape \(Shape(packed).description) does not fit \(heads) heads and a projection from \(projection[1])"
+            )
         }
     }
 }
@@ -108,7 +118,8 @@ private struct CheckpointSurvey {
         guard let tensor = checkpoint[names(name)] else { throw .tensors(missing: [names(name)], misshapen: []) }
         guard tensor.shape.count == rank, tensor.shape.allSatisfy({ (1...(1 << 24)).contains($0) }) else {
             throw .invalidTensor(
-                name: names(name), problem: "has the shape \(Shape(tensor.shape).description), not \(rank) axes in 1 to \(1 << 24)")
+                name: names(name),
+                problem: "has the shape \(Shape(tensor.shape).description), not \(rank) axes in 1 to \(1 << 24)")
         }
         return tensor.shape
     }
@@ -120,7 +131,8 @@ private struct CheckpointSurvey {
             let prefix = parent(.block(stage: stage, entry: entry, block: 0), levels: 3)
             return !has { $0.hasPrefix(prefix) }
         case .timm, .original:
-            let next = parent(.block(stage: stage + 1, entry: entry + 1, block: 0), levels: names.scheme == .timm ? 2 : 1)
+            let next = parent(
+                .block(stage: stage + 1, entry: entry + 1, block: 0), levels: names.scheme == .timm ? 2 : 1)
             return !has { $0.hasPrefix(next) }
         }
     }

@@ -37,14 +37,17 @@ extension EfficientFormerConfiguration {
         downsamplePadding = try keys.integer("downsample_pad") ?? downsamplePadding
         usesLayerScale = try keys.bool("use_layer_scale") ?? usesLayerScale
         channels = try keys.integer("num_channels") ?? channels
-        activation = try EfficientFormerConfiguration.activation(keys, "hidden_act", names: [
-            "gelu": .gelu, "gelu_python": .gelu, "gelu_new": .geluTanh, "gelu_pytorch_tanh": .geluTanh,
-            "gelu_fast": .geluTanh, "gelu_accurate": .geluTanh, "relu": .relu, "relu6": .relu6, "silu": .silu,
-            "swish": .silu, "sigmoid": .sigmoid, "tanh": .tanh,
-        ])
+        activation = try EfficientFormerConfiguration.activation(
+            keys, "hidden_act",
+            names: [
+                "gelu": .gelu, "gelu_python": .gelu, "gelu_new": .geluTanh, "gelu_pytorch_tanh": .geluTanh,
+                "gelu_fast": .geluTanh, "gelu_accurate": .geluTanh, "relu": .relu, "relu6": .relu6, "silu": .silu,
+                "swish": .silu, "sigmoid": .sigmoid, "tanh": .tanh,
+            ])
         // hidden_size, where present, repeats the last width: only the two-headed PyTorch class reads it.
         if attentionBlocks > 0, let dim = try keys.integer("dim"), dim != widths.last {
-            throw .configuration(key: "dim", value: "\(dim)", problem: "differs from the last of hidden_sizes \(widths)")
+            throw .configuration(
+                key: "dim", value: "\(dim)", problem: "differs from the last of hidden_sizes \(widths)")
         }
         head = try EfficientFormerConfiguration.head(keys)
         try readLabels(keys)
@@ -64,14 +67,16 @@ extension EfficientFormerConfiguration {
         guard let name = try keys.string(key) else { return .gelu }
         guard let function = names[name] else {
             throw .configuration(
-                key: key, value: name.quotedForMessage, problem: "supported are " + names.keys.sorted().joined(separator: ", "))
+                key: key, value: name.quotedForMessage,
+                problem: "supported are " + names.keys.sorted().joined(separator: ", "))
         }
         return function
     }
 
     /// The class that wrote the file decides which heads count: the one-headed class drops the second head of a checkpoint.
     private static func head(_ keys: ConfigurationKeys) throws(EfficientFormerError) -> Head? {
-        guard !keys.isAbsent("architectures"), let classes = try keys.strings("architectures"), let name = classes.first else {
+        guard !keys.isAbsent("architectures"), let classes = try keys.strings("architectures"), let name = classes.first
+        else {
             return nil
         }
         // The TensorFlow classes have the same names with TF in front.
@@ -81,7 +86,8 @@ extension EfficientFormerConfiguration {
         case "EfficientFormerModel": return Head.none
         default:
             throw .configuration(
-                key: "architectures", value: name.quotedForMessage, problem: "is not one of the EfficientFormer classes")
+                key: "architectures", value: name.quotedForMessage, problem: "is not one of the EfficientFormer classes"
+            )
         }
     }
 
@@ -143,24 +149,28 @@ extension EfficientFormerConfiguration {
             downsamples = Array(before.dropFirst())
         }
         usesLayerScale = arguments.members["layer_scale_init_value"] != .null
-        activation = try EfficientFormerConfiguration.activation(arguments, "act_layer", names: [
-            "gelu": .gelu, "gelu_tanh": .geluTanh, "relu": .relu, "relu6": .relu6, "silu": .silu, "swish": .silu,
-            "hard_swish": .hardSwish,
-        ])
+        activation = try EfficientFormerConfiguration.activation(
+            arguments, "act_layer",
+            names: [
+                "gelu": .gelu, "gelu_tanh": .geluTanh, "relu": .relu, "relu6": .relu6, "silu": .silu, "swish": .silu,
+                "hard_swish": .hardSwish,
+            ])
         try readTimmClasses(keys, arguments)
     }
 
     private mutating func readTimmClasses(
         _ keys: ConfigurationKeys, _ arguments: ConfigurationKeys
     ) throws(EfficientFormerError) {
-        let pretrained = ConfigurationKeys(members: keys.isAbsent("pretrained_cfg") ? [:] : try keys.object("pretrained_cfg") ?? [:])
+        let pretrained = ConfigurationKeys(
+            members: keys.isAbsent("pretrained_cfg") ? [:] : try keys.object("pretrained_cfg") ?? [:])
         for place in [pretrained, keys, arguments] { classes = try place.integer("num_classes") ?? classes }
         if classes == 0 { (classes, head) = (nil, Head.none) }
         for place in [keys, pretrained] where !place.isAbsent("label_names") {
             labels = try place.strings("label_names") ?? []
         }
         if !labels.isEmpty, let classes, classes != labels.count {
-            throw .configuration(key: "label_names", value: "\(labels.count) names", problem: "num_classes is \(classes)")
+            throw .configuration(
+                key: "label_names", value: "\(labels.count) names", problem: "num_classes is \(classes)")
         }
     }
 }

@@ -11,7 +11,8 @@ enum ConfigurationValue: Equatable {
 
     /// The object that a document holds.
     static func object(parsing document: [UInt8]) throws(EfficientFormerError) -> [String: ConfigurationValue] {
-        guard case .object(let members)? = try? JSONDecoder().decode(ConfigurationValue.self, from: Data(document)) else {
+        guard case .object(let members)? = try? JSONDecoder().decode(ConfigurationValue.self, from: Data(document))
+        else {
             throw .notJSON
         }
         return members

@@ -47,7 +47,8 @@ public enum EfficientFormer {
     /// Whether the tensor names are those of an EfficientFormer.
     public static func recognizes(_ checkpoint: Checkpoint) -> Bool {
         guard let names = try? CheckpointNames(detecting: checkpoint),
-            checkpoint[names(.stemConvolution1 + "weight")] != nil, checkpoint[names(.stemConvolution2 + "weight")] != nil
+            checkpoint[names(.stemConvolution1 + "weight")] != nil,
+            checkpoint[names(.stemConvolution2 + "weight")] != nil
         else { return false }
         if names.scheme == .huggingFace { return true }
         return checkpoint.tensors.contains { $0.name.hasSuffix(TensorName.attentionBiases.canonical) }
@@ -74,7 +75,8 @@ public enum EfficientFormer {
     /// Face's names whatever the checkpoint calls them, convolutions are [out, height, width, in], and attention biases are gathered
     /// to [heads, tokens, tokens].
     public static func build(
-        _ configuration: EfficientFormerConfiguration, _ checkpoint: Checkpoint, options: EfficientFormerOptions = .init()
+        _ configuration: EfficientFormerConfiguration, _ checkpoint: Checkpoint,
+        options: EfficientFormerOptions = .init()
     ) throws(EfficientFormerError) -> (graph: Graph, report: EfficientFormerReport) {
         try configuration.validate()
         let names = try CheckpointNames(detecting: checkpoint)
@@ -97,7 +99,8 @@ public enum EfficientFormer {
     ) throws(EfficientFormerError) -> [TensorSpecification] {
         try configuration.validate()
         var builder = EfficientFormerBuilder(
-            configuration, head: configuration.head ?? .classifierAndDistillation, classes: configuration.classes ?? 1000,
+            configuration, head: configuration.head ?? .classifierAndDistillation,
+            classes: configuration.classes ?? 1000,
             layerNormEpsilon: configuration.layerNormEpsilon ?? 1e-12, options: .init(), weights: WeightReader())
         try builder.build()
         return builder.weights.specifications
@@ -112,9 +115,15 @@ public enum EfficientFormer {
         _ configuration: EfficientFormerConfiguration, head: EfficientFormerConfiguration.Head, _ naming: NamingScheme,
         _ builder: EfficientFormerBuilder
     ) -> EfficientFormerReport {
-        let needed = builder.weights.specifications.filter { $0.kind != .batchCount && $0.kind != .attentionBiasIndices }
+        let needed = builder.weights.specifications.filter {
+            $0.kind != .batchCount && $0.kind != .attentionBiasIndices
+        }
         var notes = configuration.notes
-        if head == .classifier, builder.weights.unused.contains(where: { $0.hasSuffix(TensorName.distillationClassifier[naming] + ".weight") }) {
+        if head == .classifier,
+            builder.weights.unused.contains(where: {
+                $0.hasSuffix(TensorName.distillationClassifier[naming] + ".weight")
+            })
+        {
             notes.append("the checkpoint's second head is dropped, as the class in config.json does")
         }
         return EfficientFormerReport(

@@ -65,7 +65,8 @@ struct EfficientFormerBuilder {
         let count = isLast ? configuration.lastPoolingBlocks : configuration.depths[stage]
         var x = input
         for block in 0..<count {
-            let name = isLast
+            let name =
+                isLast
                 ? TensorName.lastStageBlock(stage: stage, entry: entry, block: block)
                 : TensorName.block(stage: stage, entry: entry, block: block)
             // With attention blocks to come, the last stage ends later.
@@ -90,7 +91,8 @@ struct EfficientFormerBuilder {
         var hidden = try convolution(
             y, name + .convolution1, to: configuration.hiddenWidth(width), kernel: 1, Conv2D())
         hidden = try add(.unary(Unary(configuration.activation)), [batchNorm(hidden, name + .mlpNorm1)])
-        let out = try batchNorm(convolution(hidden, name + .convolution2, to: width, kernel: 1, Conv2D()), name + .mlpNorm2)
+        let out = try batchNorm(
+            convolution(hidden, name + .convolution2, to: width, kernel: 1, Conv2D()), name + .mlpNorm2)
         return try add(.binary(Binary(.add)), [y, scaled(out, name + .layerScale2)], name: resultName)
     }
 
@@ -99,7 +101,8 @@ struct EfficientFormerBuilder {
         let shape = graph.shape(x)
         guard shape[1] == configuration.resolution, shape[2] == configuration.resolution else {
             throw .configuration(
-                key: "resolution", value: "\(configuration.resolution)", problem: "the last grid is \(shape[1]) x \(shape[2])")
+                key: "resolution", value: "\(configuration.resolution)",
+                problem: "the last grid is \(shape[1]) x \(shape[2])")
         }
         return try add(.reshape(Reshape([1, configuration.tokens, shape[3]])), [x], name: "tokens")
     }
@@ -111,7 +114,8 @@ struct EfficientFormerBuilder {
         for block in 0..<configuration.attentionBlocks {
             let name = TensorName.attentionBlock(
                 stage: last, entry: entry, poolingBlocks: configuration.lastPoolingBlocks, block: block)
-            x = try attentionBlock(x, name, resultName: block == configuration.attentionBlocks - 1 ? "stages.\(last)" : "")
+            x = try attentionBlock(
+                x, name, resultName: block == configuration.attentionBlocks - 1 ? "stages.\(last)" : "")
         }
         if configuration.attentionBlocks > 0 { stages.append(x) }
         return x
@@ -163,7 +167,9 @@ struct EfficientFormerBuilder {
 
     // MARK: Layers
 
-    private mutating func add(_ op: Operator, _ inputs: [ValueID], name: String = "") throws(EfficientFormerError) -> ValueID {
+    private mutating func add(_ op: Operator, _ inputs: [ValueID], name: String = "") throws(EfficientFormerError)
+        -> ValueID
+    {
         do { return try graph.add(op, inputs, name: name) } catch { throw .graph(error) }
     }
 
@@ -253,7 +259,8 @@ struct EfficientFormerBuilder {
                 for output in 0..<outputs {
                     for input in 0..<inputs {
                         for tap in 0..<taps {
-                            target[(output * taps + tap) * inputs + input] = source[(output * inputs + input) * taps + tap]
+                            target[(output * taps + tap) * inputs + input] =
+                                source[(output * inputs + input) * taps + tap]
                         }
                     }
                 }

@@ -137,14 +137,16 @@ public struct EfficientFormerConfiguration: Sendable, Equatable {
 
     /// Throws for values that no model can have, so that nothing downstream overflows. Keys are those of `config.json`.
     func validate() throws(EfficientFormerError) {
-        func check(_ condition: Bool, _ key: String, _ value: some Any, _ problem: String) throws(EfficientFormerError) {
+        func check(_ condition: Bool, _ key: String, _ value: some Any, _ problem: String) throws(EfficientFormerError)
+        {
             guard condition else { throw .configuration(key: key, value: "\(value)", problem: problem) }
         }
         try check((1...16).contains(depths.count), "depths", depths, "1 to 16 stages are supported")
         try check(depths.allSatisfy { (1...1000).contains($0) }, "depths", depths, "each stage has 1 to 1000 blocks")
         try check(widths.count == depths.count, "hidden_sizes", widths, "depths has \(depths.count) entries")
         try check(widths.allSatisfy { (2...65536).contains($0) }, "hidden_sizes", widths, "widths are 2 to 65536")
-        try check(downsamples.count >= depths.count - 1, "downsamples", downsamples, "depths has \(depths.count) entries")
+        try check(
+            downsamples.count >= depths.count - 1, "downsamples", downsamples, "depths has \(depths.count) entries")
         try check(
             (0...depths[depths.count - 1]).contains(attentionBlocks), "num_meta3d_blocks", attentionBlocks,
             "the last stage has \(depths[depths.count - 1]) blocks")
@@ -153,12 +155,14 @@ public struct EfficientFormerConfiguration: Sendable, Equatable {
         try check((1...65536).contains(valueDim), "attention_ratio", valueDim, "the value width is 1 to 65536")
         try check((1...64).contains(resolution), "resolution", resolution, "1 to 64 are supported")
         try check(
-            mlpRatio.isFinite && mlpRatio <= 64 && widths.allSatisfy { Double($0) * mlpRatio >= 1 }, "mlp_expansion_ratio",
+            mlpRatio.isFinite && mlpRatio <= 64 && widths.allSatisfy { Double($0) * mlpRatio >= 1 },
+            "mlp_expansion_ratio",
             mlpRatio, "the hidden width is at least 1, the ratio at most 64")
         try check(
             (1...31).contains(poolSize) && poolSize % 2 == 1, "pool_size", poolSize,
             "an odd size up to 31 keeps the image's size")
-        try check((1...31).contains(downsampleKernel), "downsample_patch_size", downsampleKernel, "1 to 31 are supported")
+        try check(
+            (1...31).contains(downsampleKernel), "downsample_patch_size", downsampleKernel, "1 to 31 are supported")
         try check((1...31).contains(downsampleStride), "downsample_stride", downsampleStride, "1 to 31 are supported")
         try check((0...15).contains(downsamplePadding), "downsample_pad", downsamplePadding, "0 to 15 are supported")
         try check((1...1024).contains(channels), "num_channels", channels, "1 to 1024 are supported")

@@ -67,7 +67,8 @@ extension TensorName {
     /// Block `block` of stage `stage`, which is entry `entry` of the flat list of stages and down-samplings.
     static func block(stage: Int, entry: Int, block: Int) -> TensorName {
         backbone(
-            "encoder.intermediate_stages.\(entry).meta4D_layers.blocks.\(block)", timm: "stages.\(stage).blocks.\(block)",
+            "encoder.intermediate_stages.\(entry).meta4D_layers.blocks.\(block)",
+            timm: "stages.\(stage).blocks.\(block)",
             original: "network.\(entry).\(block)")
     }
 
@@ -90,7 +91,8 @@ extension TensorName {
     /// The down-sampling behind stage `stage`; timm counts it to the stage that follows.
     static func downsample(after stage: Int, entry: Int) -> TensorName {
         backbone(
-            "encoder.intermediate_stages.\(entry)", timm: "stages.\(stage + 1).downsample", original: "network.\(entry)")
+            "encoder.intermediate_stages.\(entry)", timm: "stages.\(stage + 1).downsample", original: "network.\(entry)"
+        )
     }
 
     static let downsampleConvolution = TensorName("projection", timm: "conv", original: "proj")

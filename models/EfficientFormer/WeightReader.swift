@@ -70,10 +70,13 @@ struct WeightReader {
         }
         let wrong = indices.indices.first { indices[$0] != attentionBiasIndex($0 / tokens, $0 % tokens, side: side) }
         if let wrong {
-            reject(tensor.name, "holds \(indices[wrong]) at [\(wrong / tokens),\(wrong % tokens)], which is not |dy| * \(side) + |dx|")
+            reject(
+                tensor.name,
+                "holds \(indices[wrong]) at [\(wrong / tokens),\(wrong % tokens)], which is not |dy| * \(side) + |dx|")
         }
-        ignored.append(EfficientFormerReport.IgnoredTensor(
-            name: tensor.name, reason: "follows from the resolution; its values were checked"))
+        ignored.append(
+            EfficientFormerReport.IgnoredTensor(
+                name: tensor.name, reason: "follows from the resolution; its values were checked"))
     }
 
     /// Whether the checkpoint has the tensor; true without a checkpoint.
@@ -112,7 +115,9 @@ struct WeightReader {
 
     private static func problem(_ data: TensorData, _ kind: TensorSpecification.Kind) -> String? {
         data.withElements(of: Float.self) { elements in
-            if let index = elements.firstIndex(where: { !$0.isFinite }) { return "holds \(elements[index]) at element \(index)" }
+            if let index = elements.firstIndex(where: { !$0.isFinite }) {
+                return "holds \(elements[index]) at element \(index)"
+            }
             guard kind == .runningVariance, let index = elements.firstIndex(where: { $0 < 0 }) else { return nil }
             return "holds a negative variance, \(elements[index]) at element \(index)"
         }

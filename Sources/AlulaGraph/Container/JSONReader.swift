@@ -35,6 +35,11 @@ public struct JSONError: Error, Equatable, Sendable {
     public var offset: Int
     public var reason: Reason
 
+    package init(offset: Int, reason: Reason) {
+        self.offset = offset
+        self.reason = reason
+    }
+
     /// One line, without the name of the file.
     public var message: String {
         let what =

@@ -44,6 +44,7 @@ package struct SafetensorsWriter {
     }
 
     private let padding: Bool
+    private let headerLimit: Int
     private var tensors: [Tensor] = []
     private var names: Set<UTF8Key> = []
     private var metadata: [(key: String, value: String)] = []
@@ -51,7 +52,11 @@ package struct SafetensorsWriter {
     /// Bytes of a boundary on which a tensor starts in a padded file.
     package static let alignment = 64
 
-    package init(padding: Bool = true) { self.padding = padding }
+    /// Readers with the same `limits` accept the header's size.
+    package init(padding: Bool = true, limits: SafetensorsLimits = .default) {
+        self.padding = padding
+        headerLimit = limits.headerBytes
+    }
 
     /// Adds a tensor; tensors are written in this order. The data are kept, not copied.
     package mutating func add(
@@ -142,8 +147,9 @@ package struct SafetensorsWriter {
         json.append("}")
         let boundary = padding ? SafetensorsWriter.alignment : 8
         while (SafetensorsFile.lengthBytes + json.bytes.count) % boundary != 0 { json.append(" ") }
-        let limit = SafetensorsLimits.default.headerBytes
-        guard json.bytes.count <= limit else { throw .headerTooLarge(bytes: json.bytes.count, limit: limit) }
+        guard json.bytes.count <= headerLimit else {
+            throw .headerTooLarge(bytes: json.bytes.count, limit: headerLimit)
+        }
         return SafetensorsWriter.lengthPrefix(json.bytes.count) + json.bytes
     }
 

@@ -1,0 +1,306 @@
+import AlulaKernels
+import Foundation
+import Testing
+
+/// The largest errors of a function against Foundation's in Double.
+private struct Errors: CustomStringConvertible {
+    var absolute = 0.0
+    var ulps = 0.0
+
+    init(_ function: alula_unary, over x: [Float], _ exact: (Double) -> Double) {
+        let y = KernelHarness.unary(function, x)
+        for (x, y) in zip(x, y) {
+            let truth = exact(Double(x)), error = abs(Double(y) - truth)
+            absolute = max(absolute, error)
+            ulps = max(ulps, error / Double(Float(abs(truth)).ulp))
+        }
+    }
+
+    var description: String { String(format: "absolute %.3g, %.2f ulp", absolute, ulps) }
+}
+
+private func sweep(_ range: ClosedRange<Float>, _ count: Int = 400_000) -> [Float] {
+    (0...count).map { range.lowerBound + (range.upperBound - range.lowerBound) * (Float($0) / Float(count)) }
+}
+
+/// Magnitudes from tiny to large, both signs.
+private let geometric: [Float] = (-2400..<1200).flatMap { i -> [Float] in
+    let x = Float(pow(2.0, Double(i) / 30))
+    return [x, -x]
+}
+
+private let special: [Float] = [
+    0, -0.0, 1, -1, 0.5, -0.5, .infinity, -.infinity, .nan, .greatestFiniteMagnitude, -.greatestFiniteMagnitude, .leastNormalMagnitude,
+    .leastNonzeroMagnitude, -.leastNonzeroMagnitude, 88.72284, 88.8, 89.1, -87.3, -87.4, -103.9, -104, -104.6, 0.625, 0.8, 11, 15, 16,
+]
+
+private let functions: [alula_unary] = [
+    ALULA_NONE, ALULA_RELU, ALULA_GELU, ALULA_GELU_TANH, ALULA_SILU, ALULA_SIGMOID, ALULA_TANH, ALULA_HARD_SWISH, ALULA_HARD_SIGMOID, ALULA_RELU6,
+    ALULA_EXP, ALULA_LOG, ALULA_SQRT, ALULA_RSQRT, ALULA_RECIPROCAL, ALULA_NEGATE, ALULA_ABS, ALULA_ERF,
+]
+
+@Suite struct ElementwiseKernelTests {
+    // MARK: Accuracy of the elementary functions
+
+    @Test func expIsWithinTwoUlps() {
+        let errors = Errors(ALULA_EXP, over: sweep(-87.3...88.7, 2_000_000) + sweep(-1...1)) { exp($0) }
+        print("exp:", errors)
+        #expect(errors.ulps < 1.5)
+        let denormal = Errors(ALULA_EXP, over: sweep(-104...(-87.3))) { exp($0) }
+        #expect(denormal.ulps < 1.01)
+        #expect(KernelHarness.unary(ALULA_EXP, [.infinity, -.infinity, 89, -105, 0]) == [.infinity, 0, .infinity, 0, 1])
+        #expect(KernelHarness.unary(ALULA_EXP, [.nan])[0].isNaN)
+    }
+
+    @Test func logIsWithinTwoUlps() {
+        let positive = geometric.filter { $0 > 0 } + sweep(0.3...3, 1_000_000).filter { $0 != 1 } + [.leastNonzeroMagnitude, .leastNormalMagnitude / 3]
+        let errors = Errors(ALULA_LOG, over: positive) { log($0) }
+        print("log:", errors)
+        #expect(errors.ulps < 2)
+        #expect(KernelHarness.unary(ALULA_LOG, [0, -0.0, 1, .infinity]) == [-.infinity, -.infinity, 0, .infinity])
+        #expect(KernelHarness.unary(ALULA_LOG, [-1, .nan, -.infinity]).allSatisfy { $0.isNaN })
+    }
+
+    @Test func erfIsWithinItsStatedError() {
+        let errors = Errors(ALULA_ERF, over: sweep(-6...6, 2_000_000) + geometric) { erf($0) }
+        print("erf:", errors)
+        #expect(errors.absolute < 1.5e-7)
+        #expect(errors.ulps < 4)
+        #expect(KernelHarness.unary(ALULA_ERF, [0, .infinity, -.infinity]) == [0, 1, -1])
+    }
+
+    @Test func geluIsAccurateInBothTails() {
+        let exact: (Double) -> Double = { 0.5 * $0 * erfc(-$0 / 2.0.squareRoot()) }
+        let errors = Errors(ALULA_GELU, over: sweep(-13...13, 2_000_000), exact)
+        let middle = Errors(ALULA_GELU, over: sweep(-3...30), exact)
+        print("gelu:", errors, "from -3 up:", middle)
+        #expect(errors.absolute < 1.2e-6)
+        #expect(errors.ulps < 90)    // of numbers near 1e-37: the rounding of x^2 is magnified
+        #expect(middle.ulps < 10)
+        #expect(KernelHarness.unary(ALULA_GELU, [0, .infinity, -40]) == [0, .infinity, 0])
+    }
+
+    @Test func tanhAndSigmoidAreWithinAFewUlps() {
+        let tanhErrors = Errors(ALULA_TANH, over: sweep(-12...12, 2_000_000) + geometric) { tanh($0) }
+        let sigmoidErrors = Errors(ALULA_SIGMOID, over: sweep(-80...80, 2_000_000)) { 1 / (1 + exp(-$0)) }
+        let siluErrors = Errors(ALULA_SILU, over: sweep(-80...80, 2_000_000)) { $0 / (1 + exp(-$0)) }
+        print("tanh:", tanhErrors, "sigmoid:", sigmoidErrors, "silu:", siluErrors)
+        #expect(tanhErrors.ulps < 2.5)
+        #expect(sigmoidErrors.ulps < 3)
+        #expect(siluErrors.ulps < 4)
+    }
+
+    @Test func tanhGeluFollowsItsFormula() {
+        let errors = Errors(ALULA_GELU_TANH, over: sweep(-6...30, 1_000_000)) { x in
+            0.5 * x * (1 + tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
+        }
+        print("gelu_tanh:", errors)
+        #expect(errors.absolute < 3e-6)
+    }
+
+    @Test func simpleFunctionsAreExact() {
+        let x = sweep(-8...8, 10_007)
+        let definitions: [(alula_unary, (Float) -> Float)] = [
+            (ALULA_NONE, { $0 }), (ALULA_RELU, { max($0, 0) }), (ALULA_RELU6, { min(max($0, 0), 6) }), (ALULA_NEGATE, { -$0 }),
+            (ALULA_ABS, { abs($0) }), (ALULA_RECIPROCAL, { 1 / $0 }), (ALULA_HARD_SWISH, { $0 * min(max($0 + 3, 0), 6) / 6 }),
+            (ALULA_HARD_SIGMOID, { min(max($0 / 6 + 0.5, 0), 1) }),
+        ]
+        for (function, definition) in definitions { #expect(KernelHarness.unary(function, x) == x.map(definition), "\(function)") }
+        let positive = x.map { abs($0) + 0.001 }
+        #expect(KernelHarness.unary(ALULA_SQRT, positive) == positive.map { $0.squareRoot() })
+        #expect(KernelHarness.unary(ALULA_RSQRT, positive) == positive.map { 1 / $0.squareRoot() })
+    }
+
+    @Test func unaryIsTheSameOnEveryInstructionSet() {
+        let noise = sweep(-100...100, 5_003)
+        for function in functions {
+            for input in [special + geometric + noise, Array(special.prefix(13)), [0.3]] {
+                let memory = KernelMemory(input)
+                _ = KernelHarness.run(\.unary_f32, items: input.count, outputs: input.count, of: Float.self, "function \(function.rawValue)") {
+                    alula_unary_f32_args(input: memory.pointer, output: $0, function: Int32(function.rawValue))
+                }
+            }
+        }
+    }
+
+    // MARK: Binary
+
+    @Test func powIsWithinOneUlp() {
+        var noise = KernelNoise(9)
+        var worst = 0.0
+        for _ in 0..<100_000 {
+            let x = Float(pow(2.0, Double(noise.float(-20...20)))), y = noise.float(-6...6)
+            let truth = pow(Double(x), Double(y)), value = Self.binary(ALULA_POW, x, y)
+            if truth < Double(Float.leastNormalMagnitude) || truth > Double(Float.greatestFiniteMagnitude) { continue }
+            worst = max(worst, abs(Double(value) - truth) / Double(Float(truth).ulp))
+        }
+        print("pow:", worst, "ulp")
+        #expect(worst < 0.51)
+    }
+
+    @Test func powFollowsCInSpecialCases() {
+        let values: [Float] = [0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 3, -3, 7, 2.5, -2.5, 1e20, -1e20, .infinity, -.infinity, .nan]
+        for x in values {
+            for y in values {
+                let value = Self.binary(ALULA_POW, x, y), truth = powf(x, y)
+                #expect(KernelHarness.same(value, truth) || abs(value - truth) <= truth.ulp, "\(x)^\(y) = \(value), C \(truth)")
+            }
+        }
+    }
+
+    private static func binary(_ function: alula_binary, _ x: Float, _ y: Float) -> Float {
+        var result: Float = 0
+        withUnsafePointer(to: x) { x in
+            withUnsafePointer(to: y) { y in
+                withUnsafeMutablePointer(to: &result) { result in
+                    var arguments = alula_binary_f32_args()
+                    (arguments.a, arguments.b, arguments.output) = (x, y, result)
+                    (arguments.function, arguments.rank) = (Int32(function.rawValue), 1)
+                    (arguments.shape.0, arguments.a_strides.0, arguments.b_strides.0) = (1, 1, 1)
+                    KernelHarness.scalar.binary_f32(&arguments, 0, 1, nil)
+                }
+            }
+        }
+        return result
+    }
+
+    @Test func binaryBroadcasts() {
+        let definitions: [(alula_binary, (Float, Float) -> Float)] = [
+            (ALULA_ADD, { $0 + $1 }), (ALULA_SUB, { $0 - $1 }), (ALULA_MUL, { $0 * $1 }), (ALULA_DIV, { $0 / $1 }),
+            (ALULA_MAX, { max($0, $1) }), (ALULA_MIN, { min($0, $1) }), (ALULA_POW, { Self.binary(ALULA_POW, $0, $1) }),
+        ]
+        var noise = KernelNoise(2)
+        for (function, definition) in definitions {
+            for trial in 0..<12 {
+                let shape = [noise.int(1...3), noise.int(1...4), [1, 7, 8, 33, 70][trial % 5]]
+                let aShape = shape.map { Bool.random(using: &noise) ? $0 : 1 }, bShape = zip(shape, aShape).map { $1 == 1 || Bool.random(using: &noise) ? $0 : 1 }
+                let a = KernelMemory(noise.floats(aShape.reduce(1, *), in: 0.1...3)), b = KernelMemory(noise.floats(bShape.reduce(1, *)))
+                let aStrides = Self.strides(aShape), bStrides = Self.strides(bShape)
+                let label = "function \(function.rawValue) \(aShape) \(bShape)"
+                let output = KernelHarness.run(
+                    \.binary_f32, items: shape[0] * shape[1], outputs: shape.reduce(1, *), of: Float.self, label
+                ) { output in
+                    var arguments = alula_binary_f32_args()
+                    (arguments.a, arguments.b, arguments.output) = (UnsafePointer(a.pointer), UnsafePointer(b.pointer), output)
+                    (arguments.function, arguments.rank) = (Int32(function.rawValue), 3)
+                    (arguments.shape.0, arguments.shape.1, arguments.shape.2) = (Int32(shape[0]), Int32(shape[1]), Int32(shape[2]))
+                    (arguments.a_strides.0, arguments.a_strides.1, arguments.a_strides.2) = (aStrides[0], aStrides[1], aStrides[2])
+                    (arguments.b_strides.0, arguments.b_strides.1, arguments.b_strides.2) = (bStrides[0], bStrides[1], bStrides[2])
+                    return arguments
+                }
+                var expected: [Float] = []
+                for i in 0..<shape[0] {
+                    for j in 0..<shape[1] {
+                        for k in 0..<shape[2] {
+                            let x = a.pointer[i * Int(aStrides[0]) + j * Int(aStrides[1]) + k * Int(aStrides[2])]
+                            let y = b.pointer[i * Int(bStrides[0]) + j * Int(bStrides[1]) + k * Int(bStrides[2])]
+                            expected.append(definition(x, y))
+                        }
+                    }
+                }
+                KernelHarness.expectSame(output, expected, label)
+            }
+        }
+    }
+
+    private static func strides(_ shape: [Int]) -> [Int64] {
+        var strides = shape.map { _ in Int64(0) }
+        var step = 1
+        for axis in shape.indices.reversed() {
+            strides[axis] = shape[axis] == 1 ? 0 : Int64(step)
+            step *= shape[axis]
+        }
+        return strides
+    }
+
+    @Test func affineScalesChannels() {
+        var noise = KernelNoise(3)
+        for c in [1, 5, 8, 31, 96] {
+            let rows = 4
+            let input = KernelMemory(noise.floats(rows * c)), scale = KernelMemory(noise.floats(c)), shift = KernelMemory(noise.floats(c))
+            let output = KernelHarness.run(\.affine_f32, items: rows, outputs: rows * c, of: Float.self, "c \(c)") {
+                alula_affine_f32_args(
+                    input: input.pointer, scale: scale.pointer, shift: shift.pointer, output: $0, rows: Int32(rows), c: Int32(c))
+            }
+            KernelHarness.expectSame(output, (0..<rows * c).map { input.pointer[$0] * scale.pointer[$0 % c] + shift.pointer[$0 % c] }, "c \(c)")
+        }
+    }
+
+    // MARK: Bytes
+
+    private let lengths = [1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 200, 1000]
+
+    @Test func addRequantizes() {
+        var noise = KernelNoise(4)
+        for n in lengths {
+            let a = KernelMemory(noise.bytes(n)), b = KernelMemory(noise.bytes(n))
+            let aZero = Int32(noise.int(0...255)), bZero = Int32(noise.int(0...255)), zero = Int32(noise.int(0...255))
+            let low = Bool.random(using: &noise) ? zero : 0, high = max(low, Int32(noise.int(200...255)))
+            let scales = [(noise.float(0...2), noise.float(0...2)), (0.5, 0.5), (1e30, 0.25)][n % 3]
+            let output = KernelHarness.run(\.add_u8, items: n, outputs: n, of: UInt8.self, "n \(n)") {
+                alula_add_u8_args(
+                    a: a.pointer, b: b.pointer, output: $0, a_zero: aZero, b_zero: bZero, zero: zero, low: low, high: high,
+                    a_multiplier: scales.0, b_multiplier: scales.1)
+            }
+            let expected = (0..<n).map { i in
+                let t = Float(Int32(a.pointer[i]) - aZero) * scales.0 + Float(Int32(b.pointer[i]) - bZero) * scales.1
+                return KernelHarness.quantize(t, zero: zero, low: low, high: high)
+            }
+            KernelHarness.expectSame(output, expected, "n \(n)")
+        }
+    }
+
+    @Test func addWorksInPlace() {
+        var noise = KernelNoise(5)
+        let a = noise.bytes(333), b = KernelMemory(noise.bytes(333))
+        for table in KernelHarness.tables {
+            let memory = KernelMemory(a)
+            var arguments = alula_add_u8_args(
+                a: memory.pointer, b: b.pointer, output: memory.pointer, a_zero: 3, b_zero: 200, zero: 100, low: 0, high: 255, a_multiplier: 0.7,
+                b_multiplier: 0.4)
+            table.add_u8(&arguments, 0, 333, nil)
+            let expected = a.indices.map { i in
+                KernelHarness.quantize(Float(Int32(a[i]) - 3) * 0.7 + Float(Int32(b.pointer[i]) - 200) * 0.4, zero: 100)
+            }
+            KernelHarness.expectSame(memory.elements, expected, String(cString: table.name))
+        }
+    }
+
+    @Test func tableLooksUpEveryByte() {
+        var noise = KernelNoise(6)
+        let table = KernelMemory((0..<256).map { _ in UInt8.random(in: 0...255, using: &noise) })
+        for input in lengths.map({ noise.bytes($0) }) + [(0...255).map { UInt8($0) } + [1, 2, 3]] {
+            let memory = KernelMemory(input)
+            let output = KernelHarness.run(\.table_u8, items: input.count, outputs: input.count, of: UInt8.self, "n \(input.count)") {
+                alula_table_u8_args(input: memory.pointer, table: table.pointer, output: $0)
+            }
+            KernelHarness.expectSame(output, input.map { table.pointer[Int($0)] }, "n \(input.count)")
+        }
+    }
+
+    @Test func quantizeRoundsToEvenAndSaturates() {
+        var noise = KernelNoise(7)
+        let ties = (-300..<300).map { Float($0) + 0.5 }
+        for (zero, scale) in [(0, 1), (255, 1), (128, 1), (3, 0.37), (77, 3e38)] as [(Int32, Float)] {
+            for input in [special + ties + noise.floats(1000, in: -200...200) + geometric] + lengths.map({ noise.floats($0, in: -200...200) }) {
+                let memory = KernelMemory(input)
+                let output = KernelHarness.run(\.quantize, items: input.count, outputs: input.count, of: UInt8.self, "zero \(zero)") {
+                    alula_quantize_args(input: memory.pointer, output: $0, inverse_scale: scale, zero: zero)
+                }
+                let expected = input.map { x in (x * scale).isNaN ? UInt8(zero) : KernelHarness.quantize(x * scale, zero: zero) }
+                KernelHarness.expectSame(output, expected, "zero \(zero) scale \(scale)")
+            }
+        }
+    }
+
+    @Test func dequantizeIsExact() {
+        var noise = KernelNoise(8)
+        for n in lengths {
+            let input = KernelMemory(noise.bytes(n)), zero = Int32(noise.int(0...255)), scale = noise.float(0...1)
+            let output = KernelHarness.run(\.dequantize, items: n, outputs: n, of: Float.self, "n \(n)") {
+                alula_dequantize_args(input: input.pointer, output: $0, scale: scale, zero: zero)
+            }
+            KernelHarness.expectSame(output, input.elements.map { Float(Int32($0) - zero) * scale }, "n \(n)")
+        }
+    }
+}
