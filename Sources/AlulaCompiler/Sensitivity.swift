@@ -75,9 +75,7 @@ public struct Sensitivity {
 
     private func add(_ pair: inout Pair) throws(CompilerError) {
         do throws(RuntimeError) {
-            guard let expected = try floatSession.valueFloats(pair.float), let found = try quantizedSession.valueFloats(pair.quantized)
-            else { return }
-            for (a, b) in zip(expected, found) {
+            for (a, b) in zip(try floatSession.valueFloats(pair.float), try quantizedSession.valueFloats(pair.quantized)) {
                 let difference = Double(a) - Double(b)
                 pair.signal += Double(a) * Double(a)
                 pair.noise += difference * difference

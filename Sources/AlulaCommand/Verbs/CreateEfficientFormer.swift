@@ -1,6 +1,12 @@
 import ArgumentParser
 import EfficientFormer
 
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
 struct CreateEfficientFormerSample: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "efficientformer-sample",
@@ -16,13 +22,13 @@ struct CreateEfficientFormerSample: ParsableCommand {
     var output: String
 
     @Option(help: "Determines the weights.")
-    var seed: UInt64 = 0
+    var seed: UInt64 = 1
 
     @OptionGroup var format: OutputOptions
 
     func run() throws {
         do throws(EfficientFormerError) {
-            try EfficientFormer.writeSample(to: output, seed: seed)
+            try EfficientFormer.writeSample(to: URL(fileURLWithPath: output, isDirectory: true), seed: seed)
         } catch {
             if case .writing = error { throw Failure(nil, error.message) }
             throw Failure(output, error.message)
