@@ -1,3 +1,4 @@
+import AlulaGraph
 import AlulaSystem
 import ArgumentParser
 

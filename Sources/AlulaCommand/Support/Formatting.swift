@@ -27,9 +27,9 @@ enum Format {
     /// Bytes in powers of 1024.
     static func bytes(_ value: Int) -> String {
         switch value {
-        case 1 << 30...: fixed(Double(value) / Double(1 << 30)) + " GiB"
-        case 1 << 20...: fixed(Double(value) / Double(1 << 20)) + " MiB"
-        case 1 << 10...: fixed(Double(value) / Double(1 << 10), 1) + " KiB"
+        case (1 << 30)...: fixed(Double(value) / Double(1 << 30)) + " GiB"
+        case (1 << 20)...: fixed(Double(value) / Double(1 << 20)) + " MiB"
+        case (1 << 10)...: fixed(Double(value) / Double(1 << 10), 1) + " KiB"
         default: "\(value) bytes"
         }
     }
