@@ -132,18 +132,24 @@ def executorch(source: Path, out: Path, images: np.ndarray) -> None:
 
 
 def litert(source: Path, out: Path, images: np.ndarray) -> None:
-    """LiteRT with its default XNNPACK delegate; int8 by the converter's own PT2E quantizer, per channel."""
+    """LiteRT with its default XNNPACK delegate; int8 by its own quantizer: static, per-channel weights, f32 in and out.
+
+    The converter's PT2E path is not used: litert-torch 0.10.0 cannot lower what torchao 0.18.0 produces
+    ('stablehlo.uniform_dequantize' on an unquantized int8 weight).
+    """
     import litert_torch
     import torch
-    from litert_torch.quantize.pt2e_quantizer import PT2EQuantizer, get_symmetric_quantization_config
-    from litert_torch.quantize.quant_config import QuantConfig
-    example = (torch.from_numpy(images[:1]),)
-    model = torch_model(source)
-    litert_torch.convert(model, example).export(str(model_file(out, "litert", "f32")))
-    quantizer = PT2EQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
-    config = QuantConfig(pt2e_quantizer=quantizer)
-    int8 = litert_torch.convert(pt2e(model, quantizer, images), example, quant_config=config)
-    int8.export(str(model_file(out, "litert", "int8")))
+    from ai_edge_quantizer import qtyping, quantizer, recipe
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    float_model, name = model_file(out, "litert", "f32"), "serving_default"
+    litert_torch.convert(torch_model(source), (torch.from_numpy(images[:1]),)).export(str(float_model))
+    int8 = quantizer.Quantizer(str(float_model))
+    int8.load_quantization_recipe(recipe.static_wi8_ai8())
+    for boundary in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
+        int8.update_quantization_recipe(".*", boundary, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    data = {name: [{"args_0": images[i:i + 1]} for i in range(len(images))]}
+    result = int8.quantize(int8.calibrate(data))
+    result.export_model(str(model_file(out, "litert", "int8")), overwrite=True)
 
 
 BUILDERS: dict[str, Callable[[Path, Path, np.ndarray], None]] = {
