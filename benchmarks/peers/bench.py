@@ -78,8 +78,10 @@ def play(contenders: list[Contender], settings: list[Setting], rounds: int, runs
                 if (setting, contender.name) in dropped:
                     continue
                 try:
-                    samples[setting][contender.name].append(contender.measure(setting, runs))
+                    measured = contender.measure(setting, runs)
+                    samples[setting][contender.name].append(measured)
                 except RuntimeError as reason:
+                    samples[setting].pop(contender.name, None)
                     dropped[setting, contender.name] = str(reason)
                     print(f"{contender.name} {setting.precision}: {reason}", file=sys.stderr)
         print(f"round {turn + 1}/{rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
