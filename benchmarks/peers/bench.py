@@ -6,7 +6,7 @@
 Shared machines drift, so no number stands alone: a round starts every contender once, in turn, each in a process of
 its own, in an order that rotates from round to round. A contender's p50 is the median of its rounds' medians, its
 minimum that of all rounds; `ratio` is Alula's p50 divided by the best peer's of the same round, median over rounds.
-Only Alula's binary is not Python: a peer's memory is the process's peak minus what Python held before loading.
+CPU time (all threads) is shown too: with one thread it is what the latency would be if nothing else ran. Only Alula's binary is not Python: a peer's memory is the process's peak minus what Python held before loading.
 Writes benchmarks/results/peers_MODEL.json and .md.
 """
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 
 import alula
@@ -93,7 +94,9 @@ def summary(rounds: list[dict]) -> dict:
         return round(statistics.median(r[key] for r in rounds), 3)
 
     peak = statistics.median(r["peak_rss_bytes"] - r.get("base_rss_bytes", 0) for r in rounds)
-    extra = {key: rounds[-1][key] for key in ("arena_bytes", "weight_bytes", "macs", "int8_peak_share", "isa")
+    extra = {key: median(key) for key in ("cpu_p50_ms",) if key in rounds[0]}
+    extra |= {"cpu_min_ms": round(min(r["cpu_min_ms"] for r in rounds), 3)} if "cpu_min_ms" in rounds[0] else {}
+    extra |= {key: rounds[-1][key] for key in ("arena_bytes", "weight_bytes", "macs", "int8_peak_share", "isa")
              if key in rounds[-1]}
     return {"rounds": len(rounds), "runs": sum(r["runs"] for r in rounds), "p50_ms": median("p50_ms"),
             "p90_ms": median("p90_ms"), "min_ms": round(min(r["min_ms"] for r in rounds), 3),
@@ -129,12 +132,14 @@ def markdown(model: str, results: list[dict], machine: dict) -> str:
     flags = ", ".join(flag for flag, present in machine["flags"].items() if present)
     lines = [f"# {model}", "", f"{machine['cpu']} (family {machine['family']}, model {machine['model']}; {flags}), "
              f"{machine['logical_cpus']} CPUs. Milliseconds, batch 1.", "",
-             "| | precision | threads | p50 | p90 | min | first | peak MB | file MB |", "|---|---|---|---|---|---|---|---|---|"]
+             "| | precision | threads | p50 | p90 | min | CPU p50 | CPU min | first | peak MB | file MB |",
+             "|---" * 11 + "|"]
     for result in results:
         for name, row in result["rows"].items():
             head = f"| {name} | {result['precision']} | {result['threads']} | "
-            lines.append(head + (f"{row['error']} | | | | | |" if "error" in row else
-                         f"{row['p50_ms']:.1f} | {row['p90_ms']:.1f} | {row['min_ms']:.1f} | {row['first_ms']:.0f} | "
+            lines.append(head + (f"{row['error']}" + " |" * 8 if "error" in row else
+                         f"{row['p50_ms']:.1f} | {row['p90_ms']:.1f} | {row['min_ms']:.1f} | "
+                         f"{row.get('cpu_p50_ms', nan):.1f} | {row.get('cpu_min_ms', nan):.1f} | {row['first_ms']:.0f} | "
                          f"{row['peak_bytes'] / 1e6:.1f} | {row['file_bytes'] / 1e6:.1f} |"))
     ratios = [f"{r['precision']} with {r['threads']} threads {r['ratio']:.2f}" for r in results if r["ratio"]]
     return "\n".join(lines + (["", "Alula's p50 over the best peer's: " + ", ".join(ratios) + "."] if ratios else [])) + "\n"

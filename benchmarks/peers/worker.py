@@ -37,13 +37,14 @@ def measure(name: str, model: Path, image: np.ndarray, threads: int, runs: int, 
     first = time.perf_counter()
     for _ in range(warmup):
         run(image)
-    times = np.empty(runs)
+    times, cpu = np.empty(runs), np.empty(runs)
     for i in range(runs):
-        begin = time.perf_counter()
+        begin, begin_cpu = time.perf_counter(), time.process_time()
         run(image)
-        times[i] = time.perf_counter() - begin
+        times[i], cpu[i] = time.perf_counter() - begin, time.process_time() - begin_cpu
     p50, p90 = np.percentile(times, (50, 90)) * 1e3
     return {"threads": threads, "runs": runs, "p50_ms": p50, "p90_ms": p90, "min_ms": times.min() * 1e3,
+            "cpu_p50_ms": np.median(cpu) * 1e3, "cpu_min_ms": cpu.min() * 1e3,
             "load_ms": (loaded - start) * 1e3, "first_ms": (first - start) * 1e3,
             "peak_rss_bytes": memory("VmHWM"), "base_rss_bytes": base}
 
