@@ -6,7 +6,8 @@
 Shared machines drift, so no number stands alone: a round starts every contender once, in turn, each in a process of
 its own, in an order that rotates from round to round. A contender's p50 is the median of its rounds' medians, its
 minimum that of all rounds; `ratio` is Alula's p50 divided by the best peer's of the same round, median over rounds.
-CPU time (all threads) is shown too: with one thread it is what the latency would be if nothing else ran. Only Alula's binary is not Python: a peer's memory is the process's peak minus what Python held before loading.
+CPU time (all threads) is shown too: with one thread it is what the latency would be if nothing else ran. Only Alula's
+binary is not Python: a peer's memory is the process's peak minus what Python held before loading.
 Writes benchmarks/results/peers_MODEL.json and .md.
 """
 from __future__ import annotations
@@ -137,12 +138,17 @@ def markdown(model: str, results: list[dict], machine: dict) -> str:
     for result in results:
         for name, row in result["rows"].items():
             head = f"| {name} | {result['precision']} | {result['threads']} | "
-            lines.append(head + (f"{row['error']}" + " |" * 8 if "error" in row else
-                         f"{row['p50_ms']:.1f} | {row['p90_ms']:.1f} | {row['min_ms']:.1f} | "
-                         f"{row.get('cpu_p50_ms', nan):.1f} | {row.get('cpu_min_ms', nan):.1f} | {row['first_ms']:.0f} | "
-                         f"{row['peak_bytes'] / 1e6:.1f} | {row['file_bytes'] / 1e6:.1f} |"))
+            if "error" in row:
+                lines.append(head + row["error"] + " |" * 8)
+                continue
+            times = [row.get(key, nan) for key in ("p50_ms", "p90_ms", "min_ms", "cpu_p50_ms", "cpu_min_ms")]
+            sizes = [row[key] / 1e6 for key in ("peak_bytes", "file_bytes")]
+            cells = [f"{ms:.1f}" for ms in times] + [f"{row['first_ms']:.0f}"] + [f"{mb:.1f}" for mb in sizes]
+            lines.append(head + " | ".join(cells) + " |")
     ratios = [f"{r['precision']} with {r['threads']} threads {r['ratio']:.2f}" for r in results if r["ratio"]]
-    return "\n".join(lines + (["", "Alula's p50 over the best peer's: " + ", ".join(ratios) + "."] if ratios else [])) + "\n"
+    if ratios:
+        lines += ["", "Alula's p50 over the best peer's: " + ", ".join(ratios) + "."]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
