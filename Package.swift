@@ -54,7 +54,7 @@ let package = Package(
         .testTarget(
             name: "EfficientFormerTests",
             dependencies: ["EfficientFormer", "SafetensorsConverter", "AlulaCompiler", "TestSupport"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["AlulaGraph", "TestSupport"]),
         .testTarget(name: "ArchitectureTests"),
         .executableTarget(
             name: "fuzz-safetensors", dependencies: ["AlulaGraph", "TestSupport"], path: "Tests/Fuzz",
