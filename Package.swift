@@ -14,7 +14,10 @@ let package = Package(
     ],
     targets: [
         // MARK: Core: no Foundation, no packages; also compiled as Embedded Swift
-        .target(name: "AlulaSystem"),
+        .target(
+            name: "AlulaSystem",
+            // Nothing else links the math library into a program without Foundation.
+            linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux, .android]))]),
         .target(name: "AlulaKernels"),
         .target(name: "AlulaGraph", dependencies: ["AlulaSystem"]),
         .target(name: "AlulaRuntime", dependencies: ["AlulaGraph", "AlulaKernels", "AlulaSystem"]),
@@ -44,20 +47,21 @@ let package = Package(
 
         // MARK: Tests
         .target(name: "TestSupport", dependencies: ["AlulaRuntime"], path: "Tests/TestSupport"),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .testTarget(name: "AlulaGraphTests", dependencies: ["AlulaGraph", "TestSupport"]),
         .testTarget(name: "AlulaKernelsTests", dependencies: ["AlulaKernels", "TestSupport"]),
-        .testTarget(name: "AlulaRuntimeTests", dependencies: ["AlulaRuntime", "Alula", "TestSupport"]),
+        .testTarget(name: "AlulaRuntimeTests", dependencies: ["AlulaRuntime", "TestSupport", "AllocationCounter"]),
         .testTarget(name: "AlulaCompilerTests", dependencies: ["AlulaCompiler", "TestSupport"]),
         .testTarget(
             name: "AlulaDataTests", dependencies: ["AlulaData", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(
             name: "EfficientFormerTests",
             dependencies: ["EfficientFormer", "SafetensorsConverter", "AlulaCompiler", "TestSupport"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["TestSupport"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["AlulaGraph", "TestSupport"]),
         .testTarget(name: "ArchitectureTests"),
         .executableTarget(
             name: "fuzz-safetensors", dependencies: ["AlulaGraph", "TestSupport"], path: "Tests/Fuzz",
-            exclude: ["corpus"],
+            exclude: ["corpus", "libfuzzer.sh"],
             sources: ["SafetensorsFuzz.swift"]),
     ],
     swiftLanguageModes: [.v6],

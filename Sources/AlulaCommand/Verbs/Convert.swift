@@ -1,0 +1,176 @@
+import AlulaCompiler
+import AlulaData
+import AlulaGraph
+import AlulaSystem
+import ArgumentParser
+import EfficientFormer
+
+/// `alula convert`: pretrained weights become a frozen float model.
+struct Convert: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Turns pretrained weights into a frozen model.",
+        discussion: """
+            SOURCE is a Hugging Face or timm folder (config.json and model.safetensors), or a .safetensors file. Formats are told
+            apart by content, architectures by tensor names and shapes. The float model can be quantized and trained; with
+            --optimize it is folded, fused and packed, ready to be run as it is.
+
+            Example:
+
+              alula convert efficientformer-l1-300 -o efficientformer-l1.alula
+              alula convert weights.safetensors --config config.json --labels classes.txt -o model.alula
+            """)
+
+    @Argument(help: "A folder or a file with pretrained weights.")
+    var source: String
+
+    @Option(name: [.customShort("o"), .long], help: ArgumentHelp("The model to write.", valueName: "model.alula"))
+    var output: String
+
+    @Option(
+        help:
+            "The architecture, where names and shapes do not tell: \(EfficientFormer.architectures.joined(separator: ", "))."
+    )
+    var arch: String?
+
+    @Option(
+        help: ArgumentHelp("The model's configuration; default: config.json of the folder.", valueName: "config.json"))
+    var config: String?
+
+    @Option(help: ArgumentHelp("Names of the classes: a text file with one a line, or JSON.", valueName: "file"))
+    var labels: String?
+
+    @Option(help: ArgumentHelp("How pictures are prepared: a preprocessor_config.json.", valueName: "file"))
+    var preprocess: String?
+
+    @Flag(help: "Write the model folded, fused and packed: it runs at once, but cannot be quantized or trained.")
+    var optimize = false
+
+    @OptionGroup var format: OutputOptions
+
+    func run() throws {
+        let start = alula_clock_nanoseconds()
+        let weights = try WeightSource(source, configuration: config)
+        let checkpoint = try weights.checkpoint()
+        guard EfficientFormer.recognizes(checkpoint) || arch != nil else {
+            throw Failure(weights.weights, "the tensor names are of no known architecture; --arch names one")
+        }
+        var (graph, report) = try built(checkpoint, weights)
+        var notes = report.notes
+        var metadata = [ModelFile.Key.source: try weights.record(format: "safetensors")]
+        let names = try labels.map { try Labels.read($0) } ?? report.labels
+        if !names.isEmpty {
+            try checkLabels(names, graph)
+            metadata[ModelFile.Key.labels] = JSON.strings(names).text
+        }
+        let preprocessor = try preprocessing(weights, graph, &notes)
+        metadata[ModelFile.Key.preprocess] = preprocessor.json
+        if optimize {
+            graph = try naming(source) { try Pass.run(Pass.folding + Pass.floatOnly, on: graph) }
+        }
+        let file = ModelFile(graph: graph, metadata: metadata)
+        try naming(output) { try file.write(to: output) }
+        let seconds = Double(alula_clock_nanoseconds() - start) / 1e9
+        format.print(json(report, notes, seconds), text: text(report, notes, seconds))
+    }
+
+    private func built(_ checkpoint: Checkpoint, _ weights: WeightSource) throws -> (
+        graph: Graph, report: EfficientFormerReport
+    ) {
+        let json = try weights.configuration.map { try readFile($0) }
+        let configuration: EfficientFormerConfiguration
+        do throws(EfficientFormerError) {
+            configuration = try EfficientFormer.configuration(json: json, architecture: arch, for: checkpoint)
+        } catch { throw Failure(weights.configuration ?? weights.weights, error.message) }
+        do throws(EfficientFormerError) {
+            return try EfficientFormer.build(configuration, checkpoint)
+        } catch .tensors(let missing, let misshapen) {
+            // All of them, where the error's own message lists the first few.
+            var parts: [String] = []
+            if !missing.isEmpty { parts.append("missing tensors: " + missing.joined(separator: ", ")) }
+            if !misshapen.isEmpty {
+                let texts = misshapen.map {
+                    "\($0.name) is \(Shape($0.found).description), not \(Shape($0.expected).description)"
+                }
+                parts.append("misshapen tensors: " + texts.joined(separator: ", "))
+            }
+            throw Failure(weights.weights, parts.joined(separator: "; "))
+        } catch { throw Failure(weights.weights, error.message) }
+    }
+
+    private func checkLabels(_ names: [String], _ graph: Graph) throws {
+        let classes = graph.outputs.first.map { graph.shape($0).last } ?? 0
+        guard names.count == classes else {
+            throw Failure(labels ?? config ?? source, "has \(names.count) labels, but the model has \(classes) classes")
+        }
+    }
+
+    /// From `--preprocess`, the folder's own file, timm's part of its configuration, or EfficientFormer's default, in this order.
+    private func preprocessing(_ weights: WeightSource, _ graph: Graph, _ notes: inout [String]) throws
+        -> ImagePreprocessor
+    {
+        let side = (height: graph.shape(graph.inputs[0])[1], width: graph.shape(graph.inputs[0])[2])
+        if let path = preprocess ?? weights.preprocessor {
+            let bytes = try readFile(path)
+            let preprocessor = try naming(path) { try ImagePreprocessor(huggingFace: bytes) }
+            if let crop = preprocessor.crop, crop.height != side.height || crop.width != side.width {
+                throw Failure(
+                    path, "crops to \(crop.width) x \(crop.height), but the model takes \(side.width) x \(side.height)")
+            }
+            return preprocessor
+        }
+        if let path = weights.configuration, let bytes = try? readFile(path),
+            String(decoding: bytes, as: UTF8.self).contains("\"pretrained_cfg\""),
+            let preprocessor = try? ImagePreprocessor(timm: bytes),
+            preprocessor.crop.map({ $0.height == side.height && $0.width == side.width }) == true
+        {
+            return preprocessor
+        }
+        notes.append(
+            "no preprocessor_config.json: pictures are resized to \(side.width) x \(side.height), ImageNet statistics")
+        return try naming(source) {
+            let standard = try ImagePreprocessor(huggingFace: Array("{}".utf8))
+            return try ImagePreprocessor(
+                resize: .exact(width: side.width, height: side.height), filter: standard.filter,
+                crop: .init(width: side.width, height: side.height), rescale: standard.rescale, mean: standard.mean,
+                deviation: standard.deviation)
+        }
+    }
+
+    // MARK: Reporting
+
+    private func json(_ report: EfficientFormerReport, _ notes: [String], _ seconds: Double) -> JSON {
+        .object([
+            ("output", .string(output)), ("architecture", .string(report.architecture)),
+            ("naming", .string(report.naming.rawValue)),
+            (
+                "tensors",
+                .object([
+                    ("used", .integer(report.usedCount)), ("ignored", .integer(report.ignored.count)),
+                    ("missing", .integer(0)),
+                    ("unused", .integer(report.unused.count)),
+                ])
+            ),
+            (
+                "ignored",
+                .array(report.ignored.map { .object([("name", .string($0.name)), ("reason", .string($0.reason))]) })
+            ),
+            ("unused", .strings(report.unused)),
+            ("parameters", .integer(report.parameters)), ("macs", .integer(report.macs)),
+            ("seconds", .rounded(seconds, 3)),
+            ("optimized", .bool(optimize)), ("notes", .strings(notes)),
+        ])
+    }
+
+    private func text(_ report: EfficientFormerReport, _ notes: [String], _ seconds: Double) -> String {
+        var text = """
+            \(output): \(report.architecture), \(Format.count(report.parameters)) parameters, \(Format.count(report.macs)) MACs
+            tensors: \(report.usedCount) used, \(report.ignored.count) ignored, 0 missing, \(report.unused.count) unused \
+            (\(Format.fixed(seconds, 1)) s)
+
+            """
+        for name in report.unused.prefix(10) { text += "  unused: \(name)\n" }
+        if report.unused.count > 10 { text += "  and \(report.unused.count - 10) more\n" }
+        for note in notes { text += "note: \(note)\n" }
+        return text
+    }
+}
