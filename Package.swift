@@ -14,7 +14,10 @@ let package = Package(
     ],
     targets: [
         // MARK: Core: no Foundation, no packages; also compiled as Embedded Swift
-        .target(name: "AlulaSystem"),
+        .target(
+            name: "AlulaSystem",
+            // Nothing else links the math library into a program without Foundation.
+            linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux, .android]))]),
         .target(name: "AlulaKernels"),
         .target(name: "AlulaGraph", dependencies: ["AlulaSystem"]),
         .target(name: "AlulaRuntime", dependencies: ["AlulaGraph", "AlulaKernels", "AlulaSystem"]),

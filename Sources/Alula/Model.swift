@@ -3,9 +3,9 @@ import AlulaRuntime
 import Synchronization
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// A frozen model, opened from a `.alula` file and ready to run.
@@ -83,9 +83,12 @@ public final class Model: Sendable {
     public func predict(_ tensors: [Tensor]) throws(AlulaError) -> Prediction {
         guard tensors.count == inputs.count else { throw .inputCount(expected: inputs.count, given: tensors.count) }
         for (tensor, input) in zip(tensors, inputs) {
-            let fits = tensor.shape == input.shape || (input.shape.first == 1 && tensor.shape == Array(input.shape.dropFirst()))
+            let fits =
+                tensor.shape == input.shape
+                || (input.shape.first == 1 && tensor.shape == Array(input.shape.dropFirst()))
             guard fits, tensor.values.count == input.count else {
-                throw .inputShape(name: input.name, expected: input.shape, given: tensor.shape, values: tensor.values.count)
+                throw .inputShape(
+                    name: input.name, expected: input.shape, given: tensor.shape, values: tensor.values.count)
             }
         }
         let taken = idle.withLock { $0.popLast() }

@@ -62,7 +62,8 @@ public enum Golden {
             model.extras.removeAll { $0.name.hasPrefix(prefix) }
             for (index, bytes) in try outputs(session, graph, seed: seed).enumerated() {
                 let type = graph.type(graph.outputs[index])
-                model.extras.append((prefix + String(index), TensorType(type.dataType, type.shape), TensorData(elements: bytes)))
+                model.extras.append(
+                    (prefix + String(index), TensorType(type.dataType, type.shape), TensorData(elements: bytes)))
             }
         }
         model.metadata[ModelFile.Key.golden] = "{\"seed\":\(seed)}"
@@ -88,7 +89,8 @@ public enum Golden {
 
     /// Runs `graph`, which may be an optimized form of the one in the file, against stored outputs.
     package static func check(
-        _ graph: Graph, against extras: [(name: String, type: TensorType, data: TensorData)], seed: UInt64, _ options: SessionOptions
+        _ graph: Graph, against extras: [(name: String, type: TensorType, data: TensorData)], seed: UInt64,
+        _ options: SessionOptions
     ) throws(CompilerError) -> Verdict {
         let session: Session
         do throws(RuntimeError) { session = try Session(graph, options: options) } catch { throw .runtime(error) }
@@ -100,18 +102,25 @@ public enum Golden {
             guard let stored = extras.first(where: { $0.name == prefix + String(index) }) else {
                 return .different(output: name, problem: "the file has no golden output \(index)")
             }
-            guard stored.type.dataType == type.dataType, stored.type.shape == type.shape, stored.data.count == bytes.count else {
-                return .different(output: name, problem: "the golden output is \(stored.type.text), the graph gives \(type.text)")
+            guard stored.type.dataType == type.dataType, stored.type.shape == type.shape,
+                stored.data.count == bytes.count
+            else {
+                return .different(
+                    output: name, problem: "the golden output is \(stored.type.text), the graph gives \(type.text)")
             }
             let expected = stored.data.array(of: UInt8.self)
             if expected == bytes { continue }
             guard !isQuantized, type.dataType == .f32 else {
                 let count = zip(expected, bytes).count { $0 != $1 }
-                return .different(output: name, problem: "\(count) of \(bytes.count) bytes differ from the golden output")
+                return .different(
+                    output: name, problem: "\(count) of \(bytes.count) bytes differ from the golden output")
             }
-            let difference = relativeDifference(stored.data.array(of: Float.self), TensorData(elements: bytes).array(of: Float.self))
+            let difference = relativeDifference(
+                stored.data.array(of: Float.self), TensorData(elements: bytes).array(of: Float.self))
             guard difference <= floatTolerance else {
-                return .different(output: name, problem: "differs from the golden output by \(difference) relative, more than \(floatTolerance)")
+                return .different(
+                    output: name,
+                    problem: "differs from the golden output by \(difference) relative, more than \(floatTolerance)")
             }
             largest = max(largest, difference)
         }

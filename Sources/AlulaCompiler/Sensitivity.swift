@@ -40,7 +40,9 @@ public struct Sensitivity {
         for node in float.nodes { for id in node.outputs where !float[id].name.isEmpty { byName[float[id].name] = id } }
         for node in quantized.nodes {
             for id in node.outputs {
-                guard let partner = byName[quantized[id].name], float.shape(partner) == quantized.shape(id) else { continue }
+                guard let partner = byName[quantized[id].name], float.shape(partner) == quantized.shape(id) else {
+                    continue
+                }
                 pairs.append(Pair(name: quantized[id].name, operatorName: node.op.name, float: partner, quantized: id))
             }
         }
@@ -75,7 +77,9 @@ public struct Sensitivity {
 
     private func add(_ pair: inout Pair) throws(CompilerError) {
         do throws(RuntimeError) {
-            for (a, b) in zip(try floatSession.valueFloats(pair.float), try quantizedSession.valueFloats(pair.quantized)) {
+            for (a, b) in zip(
+                try floatSession.valueFloats(pair.float) ?? [], try quantizedSession.valueFloats(pair.quantized) ?? [])
+            {
                 let difference = Double(a) - Double(b)
                 pair.signal += Double(a) * Double(a)
                 pair.noise += difference * difference

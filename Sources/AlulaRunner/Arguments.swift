@@ -43,7 +43,9 @@ struct Arguments {
 
     private static func integer(of option: String, _ rest: inout ArraySlice<String>, from minimum: Int) -> Int {
         let text = value(of: option, &rest)
-        guard let value = Int(text), value >= minimum else { Runner.failUsage("\(option) is a whole number from \(minimum), not '\(text)'") }
+        guard let value = Int(text), value >= minimum else {
+            Runner.failUsage("\(option) is a whole number from \(minimum), not '\(text)'")
+        }
         return value
     }
 }

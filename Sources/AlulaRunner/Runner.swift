@@ -115,14 +115,18 @@ enum Runner {
     }
 
     private static func freshProcess(_ arguments: Arguments) -> (first: UInt64?, resident: Int?) {
-        var list = ["alula-run", "bench", arguments.model, "--until-first-result", "--threads", String(arguments.threads)]
+        var list = [
+            "alula-run", "bench", arguments.model, "--until-first-result", "--threads", String(arguments.threads),
+        ]
         if let limit = arguments.memoryLimit { list += ["--memory-limit", String(limit)] }
         var nanoseconds: UInt64 = 0
         var rest = [CChar](repeating: 0, count: 64)
         let text = list.map { Array($0.utf8CString) }
         func call(_ index: Int, _ pointers: [UnsafePointer<CChar>?]) -> Int32 {
             guard index < text.count else {
-                return (pointers + [nil]).withUnsafeBufferPointer { alula_time_to_first_byte($0.baseAddress, &nanoseconds, &rest, rest.count) }
+                return (pointers + [nil]).withUnsafeBufferPointer {
+                    alula_time_to_first_byte($0.baseAddress, &nanoseconds, &rest, rest.count)
+                }
             }
             return text[index].withUnsafeBufferPointer { call(index + 1, pointers + [$0.baseAddress]) }
         }
@@ -139,7 +143,9 @@ enum Runner {
 
     private static func session(_ graph: Graph, _ arguments: Arguments) -> Session {
         let options = SessionOptions(threads: arguments.threads, memoryLimit: arguments.memoryLimit)
-        do throws(RuntimeError) { return try Session(graph, options: options) } catch { fail(arguments.model, error.message) }
+        do throws(RuntimeError) { return try Session(graph, options: options) } catch {
+            fail(arguments.model, error.message)
+        }
     }
 
     static func write(_ text: String) { put(text, to: 1) }
@@ -160,7 +166,9 @@ enum Runner {
         var text = text
         let code = text.withUTF8 { alula_console_write(stream, $0.baseAddress, $0.count) }
         guard code != 0, stream == 1 else { return }
-        if code != ALULA_CONSOLE_CLOSED { put("alula-run: standard output: " + SystemError(code: code).message + "\n", to: 2) }
+        if code != ALULA_CONSOLE_CLOSED {
+            put("alula-run: standard output: " + SystemError(code: code).message + "\n", to: 2)
+        }
         exit(code == ALULA_CONSOLE_CLOSED ? 0 : 1)
     }
 }

@@ -31,8 +31,9 @@ import Testing
     }
 
     @Test func unalignedDataAreRead() throws {
-        let bytes = Bytes(copying: [0, 0, 0, 0x80, 0x3F, 0, 0, 0, 0xC0].withUnsafeBytes { UnsafeRawBufferPointer($0) })
-        let tensor = CheckpointTensor("x", .f32, [2], TensorData(bytes, 1..<9))
+        let bytes: [UInt8] = [0, 0, 0, 0x80, 0x3F, 0, 0, 0, 0xC0]
+        let storage = bytes.withUnsafeBytes { Bytes(copying: $0) }
+        let tensor = CheckpointTensor("x", .f32, [2], TensorData(storage, 1..<9))
         #expect(try tensor.floats() == [1, -2])
     }
 

@@ -4,7 +4,8 @@ import Testing
 /// What scripts rely on in `bench`; no test looks at how fast anything is.
 @Suite struct BenchTests {
     static let keys = [
-        "threads", "runs", "p50_ms", "p90_ms", "min_ms", "first_ms", "load_ms", "arena_bytes", "weight_bytes", "peak_rss_bytes", "macs",
+        "threads", "runs", "p50_ms", "p90_ms", "min_ms", "first_ms", "load_ms", "arena_bytes", "weight_bytes",
+        "peak_rss_bytes", "macs",
         "int8_peak_share", "isa",
     ]
 
@@ -30,7 +31,8 @@ import Testing
     @Test func theProfileCoversEveryStep() throws {
         let sample = try Sample.shared()
         let steps = try #require(
-            try Tool.succeed("bench", sample.quantized, "--runs", "3", "--profile", "--json").json()["steps"] as? [[String: Any]])
+            try Tool.succeed("bench", sample.quantized, "--runs", "3", "--profile", "--json").json()["steps"]
+                as? [[String: Any]])
         #expect(steps.count > 20)
         for key in ["operator", "result", "kernel", "isa", "macs", "us", "gmacs_per_s", "share"] {
             #expect(steps.allSatisfy { $0[key] != nil }, "\(key)")
@@ -43,9 +45,12 @@ import Testing
     @Test func theRunnerAgreesWithTheTool() throws {
         let sample = try Sample.shared()
         let json = try Tool.runner("bench", sample.quantized, "--runs", "3").json()
-        for key in BenchTests.keys where key != "int8_peak_share" { #expect(json[key] != nil && !(json[key] is NSNull), "\(key)") }
+        for key in BenchTests.keys where key != "int8_peak_share" {
+            #expect(json[key] != nil && !(json[key] is NSNull), "\(key)")
+        }
 
-        let inspected = try #require(try Tool.succeed("inspect", sample.quantized, "--json").json()["inputs"] as? [[String: Any]])
+        let inspected = try #require(
+            try Tool.succeed("inspect", sample.quantized, "--json").json()["inputs"] as? [[String: Any]])
         let count = try #require(inspected[0]["shape"] as? [Int]).reduce(1, *)
         let input = Data((0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) })
         let folder = try TemporaryFolder()
@@ -53,7 +58,9 @@ import Testing
         let fromFile = try Tool.runner("run", sample.quantized, "--raw", raw, "--top", "1")
         let fromStandardInput = try Tool.runner("run", sample.quantized, "--top", "1", input: input)
         #expect(fromFile.status == 0 && fromFile.output == fromStandardInput.output)
-        let top = try Tool.alula(["run", sample.quantized, "-", "--top", "1", "--json"], input: input).json()["inputs"] as? [[String: Any]]
+        let top =
+            try Tool.alula(["run", sample.quantized, "-", "--top", "1", "--json"], input: input).json()["inputs"]
+            as? [[String: Any]]
         let best = try #require(top?.first?["top"] as? [[String: Any]])
         #expect(fromFile.text.hasPrefix("\(try #require(best[0]["index"] as? Int))\t"))
     }

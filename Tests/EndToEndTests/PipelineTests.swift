@@ -64,7 +64,8 @@ import Testing
     }
 
     private func labelCount() throws -> Int {
-        let outputs = try #require(try Tool.succeed("inspect", sample.model, "--json").json()["outputs"] as? [[String: Any]])
+        let outputs = try #require(
+            try Tool.succeed("inspect", sample.model, "--json").json()["outputs"] as? [[String: Any]])
         return try #require((outputs[0]["shape"] as? [Int])?.last)
     }
 
@@ -79,13 +80,15 @@ import Testing
 
     @Test func quantizingTwiceGivesTheSameBytes() throws {
         let output = folder.file("again.alula")
-        try Tool.succeed("quantize", sample.model, "-o", output, "--calibrate", "images:" + sample.pictures, "--threads", "1")
+        try Tool.succeed(
+            "quantize", sample.model, "-o", output, "--calibrate", "images:" + sample.pictures, "--threads", "1")
         #expect(try sample.bytes(output) == sample.bytes(sample.quantized))
     }
 
     @Test func quantizeReportsEveryLayer() throws {
         let json = try Tool.succeed(
-            "quantize", sample.model, "-o", folder.file("q.alula"), "--calibrate", "images:" + sample.pictures, "--method", "minmax",
+            "quantize", sample.model, "-o", folder.file("q.alula"), "--calibrate", "images:" + sample.pictures,
+            "--method", "minmax",
             "--samples", "2", "--json"
         ).json()
         let layers = try #require(json["layers"] as? [[String: Any]])
@@ -105,7 +108,8 @@ import Testing
                 "quantize", sample.model, "-o", output, "--calibrate", "images:" + sample.pictures, "--json"
             ).json()["layers"] as? [[String: Any]])
         let name = try #require(layers[0]["name"] as? String)
-        try Tool.succeed("quantize", sample.model, "-o", output, "--calibrate", "images:" + sample.pictures, "--keep-float", name)
+        try Tool.succeed(
+            "quantize", sample.model, "-o", output, "--calibrate", "images:" + sample.pictures, "--keep-float", name)
         let text = try Tool.succeed("inspect", output).text
         #expect(text.split(separator: "\n").contains { $0.hasPrefix("%\(name) = ") && $0.contains(": f32[") })
     }
@@ -114,7 +118,8 @@ import Testing
         let classes = folder.file("classes")
         for (index, name) in ["a", "b"].enumerated() {
             try FileManager.default.createDirectory(atPath: classes + "/" + name, withIntermediateDirectories: true)
-            try FileManager.default.copyItem(atPath: sample.pictures + "/\(index).png", toPath: classes + "/\(name)/x.png")
+            try FileManager.default.copyItem(
+                atPath: sample.pictures + "/\(index).png", toPath: classes + "/\(name)/x.png")
         }
         let json = try Tool.succeed(
             "quantize", sample.model, "-o", folder.file("c.alula"), "--calibrate", "images:" + classes, "--json"
@@ -133,7 +138,9 @@ import Testing
     }
 
     @Test func runReportsEveryInput() throws {
-        let outcome = try Tool.alula(["run", sample.quantized, sample.picture, sample.pictures + "/1.png", "--top", "3", "--json"])
+        let outcome = try Tool.alula([
+            "run", sample.quantized, sample.picture, sample.pictures + "/1.png", "--top", "3", "--json",
+        ])
         let json = try outcome.json()
         #expect(json["isa"] is String && json["threads"] as? Int == 1 && json["model"] as? String == sample.quantized)
         let inputs = try #require(json["inputs"] as? [[String: Any]])
@@ -166,12 +173,15 @@ import Testing
     }
 
     @Test func arraysAndRawBytesGiveWhatThePictureGives() throws {
-        let inputs = try #require(try Tool.succeed("inspect", sample.model, "--json").json()["inputs"] as? [[String: Any]])
+        let inputs = try #require(
+            try Tool.succeed("inspect", sample.model, "--json").json()["inputs"] as? [[String: Any]])
         let shape = try #require(inputs[0]["shape"] as? [Int])
         let (side, count) = (shape[1], shape[1] * shape[2] * 3)
         let last = (0..<count).map { Float(($0 * 37) % 101) / 50 - 1 }
         var first = [Float](repeating: 0, count: count)
-        for pixel in 0..<side * side { for channel in 0..<3 { first[channel * side * side + pixel] = last[3 * pixel + channel] } }
+        for pixel in 0..<side * side {
+            for channel in 0..<3 { first[channel * side * side + pixel] = last[3 * pixel + channel] }
+        }
 
         let (nhwc, nchw) = (folder.file("nhwc.safetensors"), folder.file("nchw.safetensors"))
         try writeTensors(nhwc, [("other", [1], [0]), ("image", [1, side, side, 3], last)])
@@ -179,7 +189,8 @@ import Testing
         let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, \(side), \(side), 3), }\n"
         let values = last.withUnsafeBytes { Data($0) }
         let numpy = try folder.write(
-            "x.npy", Data([0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.utf8.count), 0]) + Data(header.utf8) + values)
+            "x.npy",
+            Data([0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.utf8.count), 0]) + Data(header.utf8) + values)
         let expected = try logits(sample.model, nhwc)
         #expect(try logits(sample.model, nchw) == expected)
         #expect(try logits(sample.model, numpy) == expected)
@@ -254,7 +265,9 @@ import Testing
 
     @Test func inspectKnowsTheMemory() throws {
         let json = try Tool.succeed("inspect", sample.quantized, "--json").json()
-        for key in ["metadata", "tensors", "parameters", "macs", "arena", "memory", "inputs", "outputs"] { #expect(json[key] != nil, "\(key)") }
+        for key in ["metadata", "tensors", "parameters", "macs", "arena", "memory", "inputs", "outputs"] {
+            #expect(json[key] != nil, "\(key)")
+        }
         let memory = try #require(json["memory"] as? [String: Int])
         #expect(memory["arena", default: 0] >= memory["arena_lower_bound", default: 0])
         #expect(json["quantized"] as? Bool == true)

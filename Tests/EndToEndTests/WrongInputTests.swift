@@ -13,7 +13,8 @@ import Testing
     }
 
     private func expectFailure(
-        _ arguments: [String], naming file: String, saying cause: String, sourceLocation: SourceLocation = #_sourceLocation
+        _ arguments: [String], naming file: String, saying cause: String,
+        sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         let before = folder.contents
         let outcome = try Tool.alula(arguments)
@@ -43,11 +44,15 @@ import Testing
             ("cut-header.alula", model.prefix(200), "follow"),
             ("text.alula", Data("This is no model, but it is long enough to be one.".utf8), "header"),
             ("huge-header.alula", withUnsafeBytes(of: UInt64(1) << 62) { Data($0) } + Data(count: 16), "header"),
-            ("weights.alula", header(#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, data: 4), "alula convert"),
+            (
+                "weights.alula", header(#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, data: 4),
+                "alula convert"
+            ),
             (
                 "overlap.alula",
                 header(
-                    #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, data: 8),
+                    #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
+                    data: 8),
                 "begins at 4"
             ),
             ("json.alula", header(#"{"a":}"#), "JSON"),
@@ -79,7 +84,8 @@ import Testing
     @Test func modelsThatAreNotThere() throws {
         try expectFailure(["inspect", folder.file("none.alula")], naming: "none.alula", saying: "No such file")
         try expectFailure(["inspect", folder.path], naming: folder.path, saying: "directory")
-        try expectFailure(["run", sample.quantized, folder.file("none.png")], naming: "none.png", saying: "No such file")
+        try expectFailure(
+            ["run", sample.quantized, folder.file("none.png")], naming: "none.png", saying: "No such file")
     }
 
     // MARK: Inputs
@@ -103,14 +109,18 @@ import Testing
     }
 
     @Test func calibrationThatCannotBe() throws {
-        let quantize = { (data: String) in ["quantize", self.sample.model, "-o", self.folder.file("out.alula"), "--calibrate", data] }
+        let quantize = { (data: String) in
+            ["quantize", self.sample.model, "-o", self.folder.file("out.alula"), "--calibrate", data]
+        }
         try expectFailure(quantize("images:" + folder.file("none")), naming: "none", saying: "folder")
         try expectFailure(quantize("images:" + folder.path), naming: folder.path, saying: "holds no")
         try expectFailure(quantize("tensors:" + folder.file("none")), naming: "none", saying: "No such file")
         try expectFailure(
             ["quantize", sample.quantized, "-o", folder.file("out.alula"), "--calibrate", "images:" + sample.pictures],
             naming: "model.int8.alula", saying: "already")
-        try expectFailure(quantize("images:" + sample.pictures) + ["--keep-float", "nothing"], naming: "model.alula", saying: "nothing")
+        try expectFailure(
+            quantize("images:" + sample.pictures) + ["--keep-float", "nothing"], naming: "model.alula",
+            saying: "nothing")
         let nan = folder.file("nan.safetensors")
         let side = try inputSide()
         var values = [Float](repeating: 0.5, count: side * side * 3)
@@ -120,7 +130,8 @@ import Testing
     }
 
     private func inputSide() throws -> Int {
-        let inputs = try #require(try Tool.succeed("inspect", sample.model, "--json").json()["inputs"] as? [[String: Any]])
+        let inputs = try #require(
+            try Tool.succeed("inspect", sample.model, "--json").json()["inputs"] as? [[String: Any]])
         return try #require((inputs[0]["shape"] as? [Int])?[1])
     }
 
@@ -136,7 +147,8 @@ import Testing
         for (name, bytes, cause) in cases {
             let path = try folder.write(name, Data(bytes))
             try expectFailure(["convert", path, "-o", folder.file("out.alula")], naming: name, saying: cause)
-            try expectFailure(["convert", path, "-o", folder.file("out.alula")], naming: name, saying: "not supported yet")
+            try expectFailure(
+                ["convert", path, "-o", folder.file("out.alula")], naming: name, saying: "not supported yet")
         }
     }
 
@@ -148,22 +160,29 @@ import Testing
         try writeTensors(other, [("bert.embeddings.weight", [2, 2], [1, 2, 3, 4])])
         try expectFailure(["convert", other, "-o", output], naming: "other.safetensors", saying: "architecture")
         let labels = try folder.write("labels.txt", Data("one\ntwo\n".utf8))
-        try expectFailure(["convert", sample.source, "-o", output, "--labels", labels], naming: "labels.txt", saying: "2 labels")
+        try expectFailure(
+            ["convert", sample.source, "-o", output, "--labels", labels], naming: "labels.txt", saying: "2 labels")
         let config = try folder.write("config.json", Data("{".utf8))
-        try expectFailure(["convert", sample.source, "-o", output, "--config", config], naming: "config.json", saying: "JSON")
+        try expectFailure(
+            ["convert", sample.source, "-o", output, "--config", config], naming: "config.json", saying: "JSON")
     }
 
     @Test func allMissingTensorsAreListed() throws {
         let file = try SafetensorsFile(mapping: sample.source + "/model.safetensors")
         var writer = SafetensorsWriter(padding: false)
-        let dropped = file.tensors.filter { $0.name.hasSuffix("convolution1.weight") || $0.name.hasSuffix("layernorm.bias") }.map(\.name)
+        let dropped = file.tensors.filter {
+            $0.name.hasSuffix("convolution1.weight") || $0.name.hasSuffix("layernorm.bias")
+        }.map(\.name)
         try #require(dropped.count >= 2)
         for entry in file.tensors where !dropped.contains(entry.name) {
             try writer.add(entry.name, entry.dataType, entry.shape, file.data(of: entry))
         }
         let partial = folder.file("partial.safetensors")
         try writer.write(to: partial)
-        let arguments = ["convert", partial, "--config", sample.source + "/config.json", "--arch", "efficientformer", "-o", folder.file("o")]
+        let arguments = [
+            "convert", partial, "--config", sample.source + "/config.json", "--arch", "efficientformer", "-o",
+            folder.file("o"),
+        ]
         let outcome = try Tool.alula(Array(arguments.filter { $0 != "--arch" && $0 != "efficientformer" }))
         #expect(outcome.status == 1)
         for name in dropped where !name.contains("patch_embed") { #expect(outcome.error.contains(name)) }
@@ -174,9 +193,11 @@ import Testing
     @Test func outputsThatCannotBeWritten() throws {
         let nowhere = folder.file("no/such/folder/out.alula")
         try expectFailure(["convert", sample.source, "-o", nowhere], naming: nowhere, saying: "No such file")
-        try expectFailure(["create", "image-sample", "-o", folder.file("no/x.png")], naming: "no/x.png", saying: "No such file")
         try expectFailure(
-            ["run", sample.quantized, sample.picture, "-o", folder.file("no/out.safetensors")], naming: "no/out.safetensors",
+            ["create", "image-sample", "-o", folder.file("no/x.png")], naming: "no/x.png", saying: "No such file")
+        try expectFailure(
+            ["run", sample.quantized, sample.picture, "-o", folder.file("no/out.safetensors")],
+            naming: "no/out.safetensors",
             saying: "No such file")
     }
 

@@ -3,9 +3,9 @@ import AlulaGraph
 import ArgumentParser
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// The value of `--calibrate`: `images:DIR` or `tensors:FILE.safetensors`.
@@ -42,7 +42,9 @@ enum DataSource: ExpressibleByArgument, Equatable {
         case .tensors(let file):
             let set = try reader.open(file)
             guard set.count > 0 else { throw Failure(file, "holds no samples") }
-            return DataSource.choice(of: set.count, count, seed: seed).map { index in { try naming(file) { try set.load(index) } } }
+            return DataSource.choice(of: set.count, count, seed: seed).map { index in
+                { try naming(file) { try set.load(index) } }
+            }
         }
     }
 
@@ -74,7 +76,9 @@ enum DataSource: ExpressibleByArgument, Equatable {
     private static func entries(of directory: String) throws -> [String] {
         guard isDirectory(directory) else { throw Failure(directory, "is not a folder, or does not exist") }
         do {
-            return try FileManager.default.contentsOfDirectory(atPath: directory).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+            return try FileManager.default.contentsOfDirectory(atPath: directory).sorted {
+                $0.utf8.lexicographicallyPrecedes($1.utf8)
+            }
         } catch { throw Failure(directory, "cannot be listed") }
     }
 

@@ -1,9 +1,9 @@
 import AlulaGraph
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// Names of classes.
@@ -17,7 +17,9 @@ enum Labels {
             case UInt8(ascii: "{"): return try parse(object: bytes)
             case nil: throw Failure(nil, "holds no labels")
             default:
-                guard let text = String(validating: bytes, as: UTF8.self) else { throw Failure(nil, "is neither JSON nor UTF-8 text") }
+                guard let text = String(validating: bytes, as: UTF8.self) else {
+                    throw Failure(nil, "is neither JSON nor UTF-8 text")
+                }
                 return text.split(whereSeparator: \.isNewline).map { String($0).trimmed }.filter { !$0.isEmpty }
             }
         }
@@ -30,7 +32,9 @@ enum Labels {
             throw Failure(nil, "is not a JSON object from index to name")
         }
         return try (0..<members.count).map { index in
-            guard let name = members[String(index)] else { throw Failure(nil, "has \(members.count) labels, but none for class \(index)") }
+            guard let name = members[String(index)] else {
+                throw Failure(nil, "has \(members.count) labels, but none for class \(index)")
+            }
             return name
         }
     }

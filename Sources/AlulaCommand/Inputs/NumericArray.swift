@@ -55,8 +55,12 @@ enum NumpyFile {
         let isLong = storage.load(6, as: UInt8.self) > 1
         let length =
             isLong
-            ? storage.withUnsafeBytes { Int(UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt32.self))) }
-            : storage.withUnsafeBytes { Int(UInt16(littleEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt16.self))) }
+            ? storage.withUnsafeBytes {
+                Int(UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt32.self)))
+            }
+            : storage.withUnsafeBytes {
+                Int(UInt16(littleEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt16.self)))
+            }
         let start = isLong ? 12 : 10
         guard length <= bytes.count - start else { throw Failure(nil, "is a truncated .npy file") }
         let header = storage.withUnsafeBytes { String(decoding: $0[start..<start + length], as: UTF8.self) }
@@ -65,13 +69,19 @@ enum NumpyFile {
         switch value(of: "descr", in: header) {
         case "'<f4'"?: dataType = .f32
         case "'|u1'"?: dataType = .u8
-        case let other: throw Failure(nil, "holds \(other ?? "no") elements; .npy arrays are read as '<f4' or '|u1' only")
+        case let other:
+            throw Failure(nil, "holds \(other ?? "no") elements; .npy arrays are read as '<f4' or '|u1' only")
         }
-        guard value(of: "fortran_order", in: header) == "False" else { throw Failure(nil, "is an .npy array in Fortran order; C order is read") }
+        guard value(of: "fortran_order", in: header) == "False" else {
+            throw Failure(nil, "is an .npy array in Fortran order; C order is read")
+        }
         let shape = try dimensions(header)
         let offset = start + length
         guard Shape(shape).isValid, Shape(shape).elementCount * dataType.size == bytes.count - offset else {
-            throw Failure(nil, "has \(bytes.count - offset) bytes of data, which is not what its shape \(Shape(shape).description) needs")
+            throw Failure(
+                nil,
+                "has \(bytes.count - offset) bytes of data, which is not what its shape \(Shape(shape).description) needs"
+            )
         }
         return NumericArray(name: "", dataType: dataType, shape: shape, data: TensorData(bytes, offset..<bytes.count))
     }
@@ -87,7 +97,9 @@ enum NumpyFile {
         guard let start = header.range(ofText: "'shape':"), let open = header[start...].firstIndex(of: "("),
             let close = header[open...].firstIndex(of: ")")
         else { throw Failure(nil, "is an .npy file without a shape") }
-        return try header[header.index(after: open)..<close].split(separator: ",").map { String($0).trimmed }.filter { !$0.isEmpty }.map {
+        return try header[header.index(after: open)..<close].split(separator: ",").map { String($0).trimmed }.filter {
+            !$0.isEmpty
+        }.map {
             guard let size = Int($0) else { throw Failure(nil, "is an .npy file with a broken shape") }
             return size
         }

@@ -33,7 +33,8 @@ struct SampleReader {
     /// - Parameter path: the model's, for messages.
     init(_ model: ModelFile, path: String) throws {
         guard model.graph.inputs.count == 1 else {
-            throw Failure(path, "has \(model.graph.inputs.count) inputs; this command reads samples for models with one")
+            throw Failure(
+                path, "has \(model.graph.inputs.count) inputs; this command reads samples for models with one")
         }
         let id = model.graph.inputs[0]
         inputName = model.graph[id].name
@@ -41,7 +42,9 @@ struct SampleReader {
         guard type.dataType == .f32 || type.dataType == .u8 else {
             throw Failure(path, "takes \(type.dataType.name) numbers; samples are read as f32 or u8")
         }
-        preprocessor = try model.metadata[ModelFile.Key.preprocess].map { json in try naming(path) { try ImagePreprocessor(json: json) } }
+        preprocessor = try model.metadata[ModelFile.Key.preprocess].map { json in
+            try naming(path) { try ImagePreprocessor(json: json) }
+        }
     }
 
     /// The shape of one sample: the input's without a leading axis of size 1.
@@ -62,7 +65,8 @@ struct SampleReader {
             case .png, .jpeg: return try picture(path)
             case .numpy: return try samples(of: try NumpyFile.array(bytes))
             case .safetensors: return try samples(of: try bestTensor(try SafetensorsFile(bytes: bytes)))
-            case let kind: throw Failure(path, "is \(kind.description), not a JPEG or PNG picture, .npy or .safetensors file")
+            case let kind:
+                throw Failure(path, "is \(kind.description), not a JPEG or PNG picture, .npy or .safetensors file")
             }
         }
     }
@@ -80,7 +84,8 @@ struct SampleReader {
         let input = try preprocessor!.normalized(image)
         guard [input.height, input.width, Image.channels] == sampleShape else {
             let found = Shape([input.height, input.width, Image.channels])
-            throw Failure(nil, "gives \(found.description) after preprocessing, but the model takes \(type.shape.description)")
+            throw Failure(
+                nil, "gives \(found.description) after preprocessing, but the model takes \(type.shape.description)")
         }
         return .floats(input.values)
     }
@@ -88,11 +93,13 @@ struct SampleReader {
     private func bestTensor(_ file: SafetensorsFile) throws -> NumericArray {
         let tensors = file.tensors
         let wanted = [inputName, "pixel_values", "image", "images"]
-        guard let entry = wanted.lazy.compactMap({ name in tensors.first { $0.name == name } }).first ?? tensors.first else {
+        guard let entry = wanted.lazy.compactMap({ name in tensors.first { $0.name == name } }).first ?? tensors.first
+        else {
             throw Failure(nil, "holds no tensors")
         }
         guard NumericArray.isReadable(entry.dataType) else {
-            throw Failure(nil, "tensor \(entry.name) holds \(entry.dataType.name) numbers, which are not read as samples")
+            throw Failure(
+                nil, "tensor \(entry.name) holds \(entry.dataType.name) numbers, which are not read as samples")
         }
         return NumericArray(name: entry.name, dataType: entry.dataType, shape: entry.shape, data: file.data(of: entry))
     }
@@ -107,18 +114,23 @@ struct SampleReader {
     func samples(of array: NumericArray) throws -> SampleSet {
         let wanted = sampleShape
         let shape = array.shape
-        if array.dataType == .u8, preprocessor != nil, shape.last == Image.channels, shape.count == 3 || shape.count == 4 {
+        if array.dataType == .u8, preprocessor != nil, shape.last == Image.channels,
+            shape.count == 3 || shape.count == 4
+        {
             return arranged(array, .pictures, sample: Array(shape.suffix(3)))
         }
         var layouts: [(Arrangement, [Int])] = [(.asIs, wanted)]
         if wanted.count == 3 { layouts.append((.channelsFirst, [wanted[2], wanted[0], wanted[1]])) }
         // The one name whose layout is known, for shapes that fit both ways.
         if array.name == "pixel_values" { layouts.reverse() }
-        for (arrangement, sample) in layouts where shape == sample || (shape.count == sample.count + 1 && Array(shape.dropFirst()) == sample) {
+        for (arrangement, sample) in layouts
+        where shape == sample || (shape.count == sample.count + 1 && Array(shape.dropFirst()) == sample) {
             return arranged(array, arrangement, sample: sample)
         }
         let name = array.name.isEmpty ? "the array" : "tensor \(array.name)"
-        throw Failure(nil, "\(name) of shape \(Shape(shape).description) does not fit the model's input \(type.shape.description)")
+        throw Failure(
+            nil, "\(name) of shape \(Shape(shape).description) does not fit the model's input \(type.shape.description)"
+        )
     }
 
     private func arranged(_ array: NumericArray, _ arrangement: Arrangement, sample shape: [Int]) -> SampleSet {
@@ -151,14 +163,16 @@ struct SampleReader {
     private func rawSamples(_ bytes: [UInt8]) throws -> SampleSet {
         let size = type.byteCount
         guard !bytes.isEmpty, bytes.count % size == 0 else {
-            throw Failure(nil, "has \(bytes.count) bytes; one input \(type.dataType.name)\(type.shape.description) has \(size)")
+            throw Failure(
+                nil, "has \(bytes.count) bytes; one input \(type.dataType.name)\(type.shape.description) has \(size)")
         }
         return SampleSet(count: bytes.count / size) { index in
             let range = index * size..<(index + 1) * size
             if type.dataType == .u8 { return .quantized(Array(bytes[range])) }
-            return .floats(Array(bytes[range]).withUnsafeBytes { raw in
-                (0..<size / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
-            })
+            return .floats(
+                Array(bytes[range]).withUnsafeBytes { raw in
+                    (0..<size / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
+                })
         }
     }
 

@@ -2,9 +2,9 @@ import AlulaGraph
 import SafetensorsConverter
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// What `alula convert` reads: weights, told apart by content, and the configuration files beside them.
@@ -51,7 +51,8 @@ struct WeightSource {
         let kind = FileKind(bytes)
         switch kind {
         case .safetensors: return
-        case .hdf5, .zip, .pickle, .onnx: throw Failure(path, "is \(kind.description), a format that is not supported yet")
+        case .hdf5, .zip, .pickle, .onnx:
+            throw Failure(path, "is \(kind.description), a format that is not supported yet")
         case .unknown where bytes.count < 9:
             throw Failure(path, "has \(bytes.count) bytes, too few for weights")
         case .unknown where path.hasSuffix(".safetensors"):

@@ -34,8 +34,12 @@ enum Format {
         }
     }
 
-    static func left(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
-    static func right(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+    static func left(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+    static func right(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(0, width - text.count)) + text
+    }
 
     /// Rows in columns; the first column is flushed left, as are those in `leftColumns`.
     static func table(_ rows: [[String]], leftColumns: Set<Int> = [0]) -> String {

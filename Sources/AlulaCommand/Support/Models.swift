@@ -5,10 +5,14 @@ import ArgumentParser
 
 /// How a model is run; the same on every verb that runs one.
 struct ExecutionOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Refuse a model that needs more memory than this, weights included.", valueName: "bytes"))
+    @Option(
+        help: ArgumentHelp("Refuse a model that needs more memory than this, weights included.", valueName: "bytes"))
     var memoryLimit: Int?
 
-    @Option(help: "Instruction set of the kernels: \(InstructionSet.allCases.map(\.name).joined(separator: ", ")). Default: this CPU's best.")
+    @Option(
+        help:
+            "Instruction set of the kernels: \(InstructionSet.allCases.map(\.name).joined(separator: ", ")). Default: this CPU's best."
+    )
     var isa: String?
 
     func validate() throws {

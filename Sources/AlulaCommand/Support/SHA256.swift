@@ -29,7 +29,9 @@ struct SHA256 {
         var tail = [UInt8](bytes[whole...]) + [0x80]
         while tail.count % 64 != 56 { tail.append(0) }
         let bits = UInt64(bytes.count) * 8
-        for shift in stride(from: 56, through: 0, by: -8) { tail.append(UInt8(truncatingIfNeeded: bits >> UInt64(shift))) }
+        for shift in stride(from: 56, through: 0, by: -8) {
+            tail.append(UInt8(truncatingIfNeeded: bits >> UInt64(shift)))
+        }
         tail.withUnsafeBytes { blocks in
             for start in stride(from: 0, to: blocks.count, by: 64) {
                 hash.add(UnsafeRawBufferPointer(rebasing: blocks[start..<start + 64]))

@@ -117,7 +117,8 @@ struct Bench: ParsableCommand {
         (result.macs, result.isa) = (graph.macs, session.instructionSet.name)
         if graph.isQuantized, let median = result.milliseconds.percentile(0.5), median > 0 {
             let isa = alula_isa(rawValue: session.instructionSet.rawValue)
-            let peak = alula_measure_peak_u8s8(isa, alula_clock_nanoseconds, Bench.peakMilliseconds) * Double(session.threads)
+            let peak =
+                alula_measure_peak_u8s8(isa, alula_clock_nanoseconds, Bench.peakMilliseconds) * Double(session.threads)
             if peak > 0 { result.peakShare = Double(graph.macs) / (median / 1000) / peak }
         }
         if profile { result.steps = try profiled(session, inputs) }
@@ -179,7 +180,9 @@ enum FreshProcess {
         let text = arguments.map { Array($0.utf8CString) }
         func call(_ index: Int, _ pointers: [UnsafePointer<CChar>?]) -> Int32 {
             guard index < text.count else {
-                return (pointers + [nil]).withUnsafeBufferPointer { alula_time_to_first_byte($0.baseAddress, &nanoseconds, &rest, rest.count) }
+                return (pointers + [nil]).withUnsafeBufferPointer {
+                    alula_time_to_first_byte($0.baseAddress, &nanoseconds, &rest, rest.count)
+                }
             }
             return text[index].withUnsafeBufferPointer { call(index + 1, pointers + [$0.baseAddress]) }
         }

@@ -11,12 +11,15 @@ extension Bench {
     }
 
     private func members(_ result: Measurement) -> [(String, JSON)] {
-        let percentile = { (share: Double) -> JSON in result.milliseconds.percentile(share).map { .rounded($0, 4) } ?? .null }
+        let percentile = { (share: Double) -> JSON in
+            result.milliseconds.percentile(share).map { .rounded($0, 4) } ?? .null
+        }
         var members: [(String, JSON)] = [
             ("threads", .integer(result.threads)), ("runs", .integer(result.runs)),
             ("p50_ms", percentile(0.5)), ("p90_ms", percentile(0.9)), ("min_ms", percentile(0)),
             ("first_ms", result.first.map { .rounded($0, 3) } ?? .null), ("load_ms", .rounded(result.load, 3)),
-            ("arena_bytes", .integer(result.memory.arena + result.memory.scratch)), ("weight_bytes", .integer(result.memory.weights)),
+            ("arena_bytes", .integer(result.memory.arena + result.memory.scratch)),
+            ("weight_bytes", .integer(result.memory.weights)),
             ("heap_bytes", .integer(result.memory.heap)),
             ("peak_rss_bytes", .optional(result.peakResident)), ("macs", .integer(result.macs)),
             ("int8_peak_share", result.peakShare.map { .rounded($0, 4) } ?? .null), ("isa", .string(result.isa)),
@@ -40,17 +43,25 @@ extension Bench {
 
     func text(_ result: Measurement) -> String {
         let time = { (share: Double) in Format.fixed(result.milliseconds.percentile(share) ?? .nan, 3) + " ms" }
-        var text = "\(lastComponent(model)) on \(result.isa), \(result.threads) thread\(result.threads == 1 ? "" : "s"), \(result.runs) runs\n"
+        var text =
+            "\(lastComponent(model)) on \(result.isa), \(result.threads) thread\(result.threads == 1 ? "" : "s"), \(result.runs) runs\n"
         var rows = [
             ["  latency", "p50 \(time(0.5))", "p90 \(time(0.9))", "min \(time(0))"],
-            ["  start", "load \(Format.fixed(result.load, 2)) ms", "first result \(result.first.map { Format.fixed($0, 1) + " ms" } ?? "unknown")"],
+            [
+                "  start", "load \(Format.fixed(result.load, 2)) ms",
+                "first result \(result.first.map { Format.fixed($0, 1) + " ms" } ?? "unknown")",
+            ],
             [
                 "  memory", "working \(Format.bytes(result.memory.arena + result.memory.scratch))",
-                "weights \(Format.bytes(result.memory.weights))", "peak resident \(result.peakResident.map(Format.bytes) ?? "unknown")",
+                "weights \(Format.bytes(result.memory.weights))",
+                "peak resident \(result.peakResident.map(Format.bytes) ?? "unknown")",
             ],
         ]
         if let median = result.milliseconds.percentile(0.5), median > 0 {
-            var row = ["  rate", "\(Format.count(result.macs)) MACs", "\(Format.fixed(Double(result.macs) / median / 1e6, 1)) GMAC/s"]
+            var row = [
+                "  rate", "\(Format.count(result.macs)) MACs",
+                "\(Format.fixed(Double(result.macs) / median / 1e6, 1)) GMAC/s",
+            ]
             if let share = result.peakShare { row.append("\(Format.fixed(100 * share, 1)) % of the int8 peak") }
             rows.append(row)
         }

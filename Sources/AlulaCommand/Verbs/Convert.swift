@@ -26,10 +26,14 @@ struct Convert: ParsableCommand {
     @Option(name: [.customShort("o"), .long], help: ArgumentHelp("The model to write.", valueName: "model.alula"))
     var output: String
 
-    @Option(help: "The architecture, where names and shapes do not tell: \(EfficientFormer.architectures.joined(separator: ", ")).")
+    @Option(
+        help:
+            "The architecture, where names and shapes do not tell: \(EfficientFormer.architectures.joined(separator: ", "))."
+    )
     var arch: String?
 
-    @Option(help: ArgumentHelp("The model's configuration; default: config.json of the folder.", valueName: "config.json"))
+    @Option(
+        help: ArgumentHelp("The model's configuration; default: config.json of the folder.", valueName: "config.json"))
     var config: String?
 
     @Option(help: ArgumentHelp("Names of the classes: a text file with one a line, or JSON.", valueName: "file"))
@@ -69,7 +73,9 @@ struct Convert: ParsableCommand {
         format.print(json(report, notes, seconds), text: text(report, notes, seconds))
     }
 
-    private func built(_ checkpoint: Checkpoint, _ weights: WeightSource) throws -> (graph: Graph, report: EfficientFormerReport) {
+    private func built(_ checkpoint: Checkpoint, _ weights: WeightSource) throws -> (
+        graph: Graph, report: EfficientFormerReport
+    ) {
         let json = try weights.configuration.map { try readFile($0) }
         let configuration: EfficientFormerConfiguration
         do throws(EfficientFormerError) {
@@ -82,7 +88,9 @@ struct Convert: ParsableCommand {
             var parts: [String] = []
             if !missing.isEmpty { parts.append("missing tensors: " + missing.joined(separator: ", ")) }
             if !misshapen.isEmpty {
-                let texts = misshapen.map { "\($0.name) is \(Shape($0.found).description), not \(Shape($0.expected).description)" }
+                let texts = misshapen.map {
+                    "\($0.name) is \(Shape($0.found).description), not \(Shape($0.expected).description)"
+                }
                 parts.append("misshapen tensors: " + texts.joined(separator: ", "))
             }
             throw Failure(weights.weights, parts.joined(separator: "; "))
@@ -97,23 +105,28 @@ struct Convert: ParsableCommand {
     }
 
     /// From `--preprocess`, the folder's own file, timm's part of its configuration, or EfficientFormer's default, in this order.
-    private func preprocessing(_ weights: WeightSource, _ graph: Graph, _ notes: inout [String]) throws -> ImagePreprocessor {
+    private func preprocessing(_ weights: WeightSource, _ graph: Graph, _ notes: inout [String]) throws
+        -> ImagePreprocessor
+    {
         let side = (height: graph.shape(graph.inputs[0])[1], width: graph.shape(graph.inputs[0])[2])
         if let path = preprocess ?? weights.preprocessor {
             let bytes = try readFile(path)
             let preprocessor = try naming(path) { try ImagePreprocessor(huggingFace: bytes) }
             if let crop = preprocessor.crop, crop.height != side.height || crop.width != side.width {
-                throw Failure(path, "crops to \(crop.width) x \(crop.height), but the model takes \(side.width) x \(side.height)")
+                throw Failure(
+                    path, "crops to \(crop.width) x \(crop.height), but the model takes \(side.width) x \(side.height)")
             }
             return preprocessor
         }
         if let path = weights.configuration, let bytes = try? readFile(path),
             String(decoding: bytes, as: UTF8.self).contains("\"pretrained_cfg\""),
             let preprocessor = try? ImagePreprocessor(timm: bytes),
-            preprocessor.crop.map({ $0.height == side.height && $0.width == side.width }) == true {
+            preprocessor.crop.map({ $0.height == side.height && $0.width == side.width }) == true
+        {
             return preprocessor
         }
-        notes.append("no preprocessor_config.json: pictures are resized to \(side.width) x \(side.height), ImageNet statistics")
+        notes.append(
+            "no preprocessor_config.json: pictures are resized to \(side.width) x \(side.height), ImageNet statistics")
         return try naming(source) {
             let standard = try ImagePreprocessor(huggingFace: Array("{}".utf8))
             return try ImagePreprocessor(
@@ -127,11 +140,13 @@ struct Convert: ParsableCommand {
 
     private func json(_ report: EfficientFormerReport, _ notes: [String], _ seconds: Double) -> JSON {
         .object([
-            ("output", .string(output)), ("architecture", .string(report.architecture)), ("naming", .string(report.naming.rawValue)),
+            ("output", .string(output)), ("architecture", .string(report.architecture)),
+            ("naming", .string(report.naming.rawValue)),
             (
                 "tensors",
                 .object([
-                    ("used", .integer(report.usedCount)), ("ignored", .integer(report.ignored.count)), ("missing", .integer(0)),
+                    ("used", .integer(report.usedCount)), ("ignored", .integer(report.ignored.count)),
+                    ("missing", .integer(0)),
                     ("unused", .integer(report.unused.count)),
                 ])
             ),
@@ -140,7 +155,8 @@ struct Convert: ParsableCommand {
                 .array(report.ignored.map { .object([("name", .string($0.name)), ("reason", .string($0.reason))]) })
             ),
             ("unused", .strings(report.unused)),
-            ("parameters", .integer(report.parameters)), ("macs", .integer(report.macs)), ("seconds", .rounded(seconds, 3)),
+            ("parameters", .integer(report.parameters)), ("macs", .integer(report.macs)),
+            ("seconds", .rounded(seconds, 3)),
             ("optimized", .bool(optimize)), ("notes", .strings(notes)),
         ])
     }

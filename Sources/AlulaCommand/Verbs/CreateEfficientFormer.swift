@@ -2,9 +2,9 @@ import ArgumentParser
 import EfficientFormer
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 struct CreateEfficientFormerSample: ParsableCommand {
@@ -33,6 +33,8 @@ struct CreateEfficientFormerSample: ParsableCommand {
             if case .writing = error { throw Failure(nil, error.message) }
             throw Failure(output, error.message)
         }
-        format.print(.object([("output", .string(output))]), text: "\(output): convert it with 'alula convert \(output) -o model.alula'\n")
+        format.print(
+            .object([("output", .string(output))]),
+            text: "\(output): convert it with 'alula convert \(output) -o model.alula'\n")
     }
 }

@@ -40,7 +40,8 @@ struct Inspect: ParsableCommand {
             let value = graph[id]
             return .object([
                 ("name", .string(value.name)), ("type", .string(value.type.dataType.name)),
-                ("shape", .integers(value.type.shape.dimensions)), ("layout", .string(value.constant?.layout.name ?? "plain")),
+                ("shape", .integers(value.type.shape.dimensions)),
+                ("layout", .string(value.constant?.layout.name ?? "plain")),
                 ("bytes", .integer(value.constant?.data?.count ?? 0)),
             ])
         }
@@ -57,7 +58,8 @@ struct Inspect: ParsableCommand {
                 "memory",
                 .object([
                     ("arena", .integer(memory.arena)), ("arena_lower_bound", .integer(memory.arenaLowerBound)),
-                    ("scratch", .integer(memory.scratch)), ("heap", .integer(memory.heap)), ("weights", .integer(memory.weights)),
+                    ("scratch", .integer(memory.scratch)), ("heap", .integer(memory.heap)),
+                    ("weights", .integer(memory.weights)),
                     ("total", .integer(memory.total)),
                 ])
             ),

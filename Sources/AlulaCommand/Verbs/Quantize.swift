@@ -23,7 +23,9 @@ struct Quantize: ParsableCommand {
     @Option(name: [.customShort("o"), .long], help: ArgumentHelp("The int8 model to write.", valueName: "out.alula"))
     var output: String
 
-    @Option(help: ArgumentHelp("Samples that show the range of every value: images:DIR or tensors:FILE.", valueName: "data"))
+    @Option(
+        help: ArgumentHelp("Samples that show the range of every value: images:DIR or tensors:FILE.", valueName: "data")
+    )
     var calibrate: DataSource
 
     @Option(help: "How many samples to look at, at most.")
@@ -40,7 +42,8 @@ struct Quantize: ParsableCommand {
     @Option(help: "Picks the samples when there are more than --samples, and the golden input.")
     var seed: UInt64 = 0
 
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Results whose operators stay f32, by name.", valueName: "name"))
+    @Option(
+        parsing: .upToNextOption, help: ArgumentHelp("Results whose operators stay f32, by name.", valueName: "name"))
     var keepFloat: [String] = []
 
     @Option(help: "Threads; 0 for one a physical core. The result does not depend on it.")
@@ -54,7 +57,9 @@ struct Quantize: ParsableCommand {
     func validate() throws {
         if samples < 1 { throw ValidationError("--samples must be at least 1.") }
         if threads < 0 { throw ValidationError("--threads must not be negative.") }
-        guard percentile > 50, percentile <= 100 else { throw ValidationError("--percentile lies above 50 and is at most 100.") }
+        guard percentile > 50, percentile <= 100 else {
+            throw ValidationError("--percentile lies above 50 and is at most 100.")
+        }
         guard seed <= UInt64(Int64.max) else { throw ValidationError("--seed is at most \(Int64.max).") }
     }
 
@@ -63,7 +68,8 @@ struct Quantize: ParsableCommand {
         let file = try Models.open(model)
         guard !file.graph.isQuantized else { throw Failure(model, "is quantized already") }
         guard !file.graph.isPacked else {
-            throw Failure(model, "was converted with --optimize; quantize the model that alula convert writes without it")
+            throw Failure(
+                model, "was converted with --optimize; quantize the model that alula convert writes without it")
         }
         let reader = try SampleReader(file, path: model)
         let loaders = try calibrate.samples(reader, count: samples, seed: seed)
@@ -74,7 +80,9 @@ struct Quantize: ParsableCommand {
         var options = Quantizer.Options()
         options.keepFloat = Set(keepFloat)
         var result = file
-        result.graph = try naming(model) { try Pass.run([Pass.pack], on: try Quantizer.quantize(float, calibration, options: options)) }
+        result.graph = try naming(model) {
+            try Pass.run([Pass.pack], on: try Quantizer.quantize(float, calibration, options: options))
+        }
         try naming(model) { try Golden.add(to: &result, seed: seed) }
         let sensitivity = try compared(float, result.graph, loaders)
         try naming(output) { try result.write(to: output) }
@@ -82,13 +90,16 @@ struct Quantize: ParsableCommand {
         let seconds = Double(alula_clock_nanoseconds() - start) / 1e9
         let sizes = (before: try size(model), after: try size(output))
         format.print(
-            json(sensitivity, sizes, calibration.samples, seconds), text: text(sensitivity, sizes, calibration.samples, seconds))
+            json(sensitivity, sizes, calibration.samples, seconds),
+            text: text(sensitivity, sizes, calibration.samples, seconds))
     }
 
     private func checkKeptNames(_ graph: Graph) throws {
         let names = Set(graph.nodes.flatMap { $0.outputs.map { graph[$0].name } })
         if let unknown = keepFloat.first(where: { !names.contains($0) }) {
-            throw Failure(model, "--keep-float: no operator gives \(unknown) (alula inspect --after fuse-residual shows the names)")
+            throw Failure(
+                model,
+                "--keep-float: no operator gives \(unknown) (alula inspect --after fuse-residual shows the names)")
         }
     }
 
@@ -115,7 +126,9 @@ struct Quantize: ParsableCommand {
     }
 
     private func floats(_ sample: Sample) throws -> [Float] {
-        guard case .floats(let values) = sample else { throw Failure(calibrate.path, "holds u8 numbers, but the float model takes f32") }
+        guard case .floats(let values) = sample else {
+            throw Failure(calibrate.path, "holds u8 numbers, but the float model takes f32")
+        }
         return values
     }
 
@@ -125,27 +138,34 @@ struct Quantize: ParsableCommand {
 
     // MARK: Reporting
 
-    private func json(_ sensitivity: Sensitivity, _ sizes: (before: Int, after: Int), _ samples: Int, _ seconds: Double) -> JSON {
+    private func json(_ sensitivity: Sensitivity, _ sizes: (before: Int, after: Int), _ samples: Int, _ seconds: Double)
+        -> JSON
+    {
         .object([
             ("output", .string(output)), ("samples", .integer(samples)), ("method", .string(method.rawValue)),
-            ("bytes_before", .integer(sizes.before)), ("bytes_after", .integer(sizes.after)), ("seconds", .rounded(seconds, 3)),
+            ("bytes_before", .integer(sizes.before)), ("bytes_after", .integer(sizes.after)),
+            ("seconds", .rounded(seconds, 3)),
             ("logits_sqnr_db", sensitivity.outputLayers.first.map { .rounded($0.decibels, 2) } ?? .null),
             (
                 "layers",
                 .array(
                     sensitivity.layers.map {
                         .object([
-                            ("name", .string($0.name)), ("operator", .string($0.operatorName)), ("sqnr_db", .rounded($0.decibels, 2)),
+                            ("name", .string($0.name)), ("operator", .string($0.operatorName)),
+                            ("sqnr_db", .rounded($0.decibels, 2)),
                         ])
                     })
             ),
         ])
     }
 
-    private func text(_ sensitivity: Sensitivity, _ sizes: (before: Int, after: Int), _ samples: Int, _ seconds: Double) -> String {
+    private func text(_ sensitivity: Sensitivity, _ sizes: (before: Int, after: Int), _ samples: Int, _ seconds: Double)
+        -> String
+    {
         let worst = sensitivity.layers.sorted { $0.decibels < $1.decibels }.prefix(5)
         let rows = worst.map { ["  " + $0.name, $0.operatorName, Format.fixed($0.decibels, 1) + " dB"] }
-        let logits = sensitivity.outputLayers.map { "\($0.name) \(Format.fixed($0.decibels, 1)) dB" }.joined(separator: ", ")
+        let logits = sensitivity.outputLayers.map { "\($0.name) \(Format.fixed($0.decibels, 1)) dB" }.joined(
+            separator: ", ")
         return """
             \(output): \(Format.bytes(sizes.before)) -> \(Format.bytes(sizes.after)), \(samples) samples, \(Format.fixed(seconds, 1)) s
             signal to quantization noise: \(logits)

@@ -56,7 +56,8 @@ struct Run: ParsableCommand {
         let file = try Models.open(model)
         let labels = try Models.labels(file, path: model)
         let reader = try SampleReader(file, path: model)
-        let session = try Models.session(try Models.runnable(file, path: model), execution.session(threads: threads), path: model)
+        let session = try Models.session(
+            try Models.runnable(file, path: model), execution.session(threads: threads), path: model)
         var outcomes: [Outcome] = []
         var stacked = [[UInt8]](repeating: [], count: session.outputCount)
         for path in input {
@@ -111,7 +112,8 @@ struct Run: ParsableCommand {
                 ])
             }
             return .object([
-                ("file", .string(outcome.file)), ("index", .integer(outcome.index)), ("outputs", .array(outputs)), ("top", .array(top)),
+                ("file", .string(outcome.file)), ("index", .integer(outcome.index)), ("outputs", .array(outputs)),
+                ("top", .array(top)),
             ])
         }
         return .object([

@@ -39,7 +39,11 @@ struct Verify: ParsableCommand {
     func run() throws {
         // Opening checks offsets, shapes, references and quantization.
         let file = try Models.open(model)
-        var checks = [Check(name: "file", passed: true, detail: "\(file.graph.nodes.count) operators, \(file.graph.constants.count) tensors")]
+        var checks = [
+            Check(
+                name: "file", passed: true,
+                detail: "\(file.graph.nodes.count) operators, \(file.graph.constants.count) tensors")
+        ]
         let hasGolden = file.metadata[ModelFile.Key.golden] != nil
         if hasGolden { checks += try goldenChecks(file) }
         output.print(
@@ -49,7 +53,10 @@ struct Verify: ParsableCommand {
                     "checks",
                     .array(
                         checks.map {
-                            .object([("name", .string($0.name)), ("passed", .bool($0.passed)), ("detail", .string($0.detail))])
+                            .object([
+                                ("name", .string($0.name)), ("passed", .bool($0.passed)),
+                                ("detail", .string($0.detail)),
+                            ])
                         })
                 ),
             ]),
@@ -71,7 +78,8 @@ struct Verify: ParsableCommand {
                 let name = "golden \(set.name) threads=\(threads)"
                 switch verdict {
                 case .identical: checks.append(Check(name: name, passed: true, detail: "identical"))
-                case .close(let difference): checks.append(Check(name: name, passed: true, detail: "within \(difference) relative"))
+                case .close(let difference):
+                    checks.append(Check(name: name, passed: true, detail: "within \(difference) relative"))
                 case .different(let output, let problem):
                     checks.append(Check(name: name, passed: false, detail: "output \(output) \(problem)"))
                 }
@@ -85,7 +93,9 @@ struct Verify: ParsableCommand {
         let missing = InstructionSet.allCases.filter { !$0.isAvailable }.map(\.name)
         var text = Format.table(rows, leftColumns: [0, 1, 2])
         if !hasGolden { text += "no golden outputs in this file (alula quantize stores them)\n" }
-        if hasGolden, isa == nil, !missing.isEmpty { text += "not run on this CPU: \(missing.joined(separator: ", "))\n" }
+        if hasGolden, isa == nil, !missing.isEmpty {
+            text += "not run on this CPU: \(missing.joined(separator: ", "))\n"
+        }
         return text
     }
 }

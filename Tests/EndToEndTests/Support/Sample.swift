@@ -22,7 +22,8 @@ final class Sample: Sendable {
         try Tool.succeed("create", "efficientformer-sample", "-o", source)
         try FileManager.default.createDirectory(atPath: pictures, withIntermediateDirectories: true)
         for seed in 0..<4 {
-            try Tool.succeed("create", "image-sample", "-o", pictures + "/\(seed).png", "--size", "160x120", "--seed", String(seed))
+            try Tool.succeed(
+                "create", "image-sample", "-o", pictures + "/\(seed).png", "--size", "160x120", "--seed", String(seed))
         }
         try Tool.succeed("convert", source, "-o", model)
         try Tool.succeed("quantize", model, "-o", quantized, "--calibrate", "images:" + pictures)
@@ -104,7 +105,9 @@ final class TinyDisk {
 
     deinit { TinyDisk.unmount(folder.path) }
 
-    private static func mount(_ path: String) -> Bool { call(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", path]) }
+    private static func mount(_ path: String) -> Bool {
+        call(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", path])
+    }
     private static func unmount(_ path: String) { _ = call(["umount", path]) }
 
     private static func call(_ arguments: [String]) -> Bool {

@@ -20,13 +20,18 @@ enum Tool {
     /// Programs lie beside the test bundle.
     static let folder = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
 
-    static func alula(_ arguments: String..., input: Data? = nil, environment: [String: String] = [:]) throws -> Outcome {
+    static func alula(_ arguments: String..., input: Data? = nil, environment: [String: String] = [:]) throws -> Outcome
+    {
         try run("alula", arguments, input: input, environment: environment)
     }
 
-    static func alula(_ arguments: [String], input: Data? = nil) throws -> Outcome { try run("alula", arguments, input: input) }
+    static func alula(_ arguments: [String], input: Data? = nil) throws -> Outcome {
+        try run("alula", arguments, input: input)
+    }
 
-    static func runner(_ arguments: String..., input: Data? = nil) throws -> Outcome { try run("alula-run", arguments, input: input) }
+    static func runner(_ arguments: String..., input: Data? = nil) throws -> Outcome {
+        try run("alula-run", arguments, input: input)
+    }
 
     static func runner(_ arguments: [String]) throws -> Outcome { try run("alula-run", arguments, input: nil) }
 
@@ -34,15 +39,19 @@ enum Tool {
     @discardableResult
     static func succeed(_ arguments: String..., sourceLocation: SourceLocation = #_sourceLocation) throws -> Outcome {
         let outcome = try run("alula", arguments)
-        try #require(outcome.status == 0, "alula \(arguments.joined(separator: " ")): \(outcome.error)", sourceLocation: sourceLocation)
+        try #require(
+            outcome.status == 0, "alula \(arguments.joined(separator: " ")): \(outcome.error)",
+            sourceLocation: sourceLocation)
         return outcome
     }
 
     private static func run(
-        _ name: String, _ arguments: [String], input: Data?, environment: [String: String] = [:]
+        _ name: String, _ arguments: [String], input: Data? = nil, environment: [String: String] = [:]
     ) throws -> Outcome {
         let program = folder.appendingPathComponent(name)
-        try #require(FileManager.default.isExecutableFile(atPath: program.path), "build \(name) first: \(program.path) is missing")
+        try #require(
+            FileManager.default.isExecutableFile(atPath: program.path),
+            "build \(name) first: \(program.path) is missing")
         let process = Process()
         process.executableURL = program
         process.arguments = arguments
