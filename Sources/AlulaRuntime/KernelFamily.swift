@@ -2,8 +2,10 @@ import AlulaKernels
 
 /// The families of kernels: one entry of the C dispatch table each.
 enum KernelFamily: Sendable, CaseIterable {
-    case convU8S8, depthwiseU8S8, attentionU8, layerNormU8, poolMixerU8, poolU8, meanU8, addU8, tableU8, quantize, dequantize
-    case convF32, depthwiseF32, convTransposeF32, matmulF32, attentionF32, layerNormF32, softmaxF32, affineF32, poolMixerF32
+    case convU8S8, depthwiseU8S8, attentionU8, layerNormU8, poolMixerU8, poolU8, meanU8, addU8, tableU8, quantize,
+        dequantize
+    case convF32, depthwiseF32, convTransposeF32, matmulF32, attentionF32, layerNormF32, softmaxF32, affineF32,
+        poolMixerF32
     case poolF32, meanF32, unaryF32, binaryF32
     case copy, fill, gather, resize
 
@@ -75,7 +77,8 @@ enum KernelFamily: Sendable, CaseIterable {
         }
     }
 
-    /// The lowest instruction set whose entry is the one that `set`'s table holds: what the kernel was really written for.
+    /// The lowest instruction set whose entry is the one that `set`'s table holds: what the kernel was really written
+    /// for.
     func implementation(for set: InstructionSet) -> InstructionSet {
         guard let chosen = address(in: set) else { return set }
         return InstructionSet.allCases.first { address(in: $0) == chosen } ?? set

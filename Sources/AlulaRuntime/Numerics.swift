@@ -3,7 +3,8 @@ import AlulaGraph
 // The arithmetic of the int8 kernels, for the few numbers that Swift computes itself: inputs, clamps and fill values.
 
 extension Quantization {
-    /// `clamp(rne(t) + zeroPoint, 0, 255)`, t in units of the scale; NaN gives the zero point. As the quantize kernel does.
+    /// `clamp(rne(t) + zeroPoint, 0, 255)`, t in units of the scale; NaN gives the zero point. As the quantize kernel
+    /// does.
     func number(scaled t: Float) -> UInt8 {
         guard t == t else { return UInt8(zeroPoint) }
         // Within ±512 the addition leaves the integer that is nearest, ties to even, in the low bits of the sum.
@@ -20,7 +21,8 @@ extension Quantization {
 }
 
 extension Activation {
-    /// The bounds within which the result is kept by an activation that a clamp computes, or nil for those that need a table.
+    /// The bounds within which the result is kept by an activation that a clamp computes, or nil for those that need a
+    /// table.
     func clamps(_ result: Quantization) -> (low: Int32, high: Int32)? {
         switch self {
         case nil: (0, 255)

@@ -16,7 +16,8 @@ package struct WeightGeometry: Sendable, Equatable {
     /// Weights `[O,kh,kw,I/groups]` of a convolution, or `[N,K]` of a linear layer.
     package init(_ weight: Shape, groups: Int = 1) {
         self.init(
-            groups: groups, outputs: weight[0] / groups, taps: weight.rank == 4 ? weight[1] * weight[2] : 1, inputs: weight.last)
+            groups: groups, outputs: weight[0] / groups, taps: weight.rank == 4 ? weight[1] * weight[2] : 1,
+            inputs: weight.last)
     }
 
     /// One input and one output channel in every group, of which there are several.

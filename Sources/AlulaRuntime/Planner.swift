@@ -20,8 +20,8 @@ package struct MemoryPlan: Sendable, Equatable {
 
 /// Lays buffers out in one arena so that those that are live together do not overlap.
 ///
-/// Kernels read up to 64 bytes beyond a buffer's end without using them. Those bytes may belong to other buffers; only the arena's own
-/// end needs readable bytes after it.
+/// Kernels read up to 64 bytes beyond a buffer's end without using them. Those bytes may belong to other buffers; only
+/// the arena's own end needs readable bytes after it.
 package enum Planner {
     package static let alignment = 64
 
@@ -103,7 +103,8 @@ package enum Planner {
     }
 
     private static func lowerBound(_ buffers: [PlannedBuffer]) -> Int {
-        // Live bytes grow only where a buffer begins. Ends sort after beginnings at the same step, for both count there.
+        // Live bytes grow only where a buffer begins. Ends sort after beginnings at the same step, for both count
+        // there.
         var events: [(step: Int, isEnd: Bool, size: Int)] = []
         for buffer in buffers {
             events.append((buffer.first, false, buffer.size))

@@ -33,9 +33,11 @@ public enum RuntimeError: Error, Equatable, Sendable {
         case .outOfMemory(let bytes): "the system has no \(bytes) bytes of memory"
         case .missingConstant(let name): "constant @\(name) has no data"
         case .invalidConstant(let name, let problem): "constant @\(name): \(problem)"
-        case .invalidThreads(let count, let limit): "\(count) threads: from 1 to \(limit) are possible, 0 for all physical cores"
+        case .invalidThreads(let count, let limit):
+            "\(count) threads: from 1 to \(limit) are possible, 0 for all physical cores"
         case .threadsNotStarted(let count): "the system did not start \(count) threads"
-        case .instructionSetUnavailable(let name): "instruction set \(name) is not available on this CPU or in this build"
+        case .instructionSetUnavailable(let name):
+            "instruction set \(name) is not available on this CPU or in this build"
         case .wrongSize(let name, let expected, let given): "\(name) takes \(expected) elements, not \(given)"
         case .wrongType(let name, let expected, let given): "\(name) holds \(expected), not \(given)"
         }

@@ -4,8 +4,9 @@ import AlulaSystem
 
 /// A graph that is ready to run: memory laid out, kernels chosen, threads started.
 ///
-/// Everything is prepared by `init`; `run` allocates nothing. A session belongs to one thread at a time. Several sessions may share a
-/// graph, and with it the weights. Inputs are set before every run: a run may overwrite them, and setting an input may overwrite outputs.
+/// Everything is prepared by `init`; `run` allocates nothing. A session belongs to one thread at a time. Several
+/// sessions may share a graph, and with it the weights. Inputs are set before every run: a run may overwrite them, and
+/// setting an input may overwrite outputs.
 public final class Session {
     public let graph: Graph
     public let instructionSet: InstructionSet
@@ -17,7 +18,8 @@ public final class Session {
     private let arena: Memory
     private let scratch: Memory
     private let heap: [Memory]
-    /// Steps and their arguments: `stepCount` of `Step`, then argument structs, then one time for each step and one more.
+    /// Steps and their arguments: `stepCount` of `Step`, then argument structs, then one time for each step and one
+    /// more.
     private let prepared: Memory
     private let context: UnsafeMutablePointer<RunContext>
     private let pool: OpaquePointer?
@@ -25,7 +27,8 @@ public final class Session {
     let outputAddresses: [UnsafeMutableRawPointer]
     let keepsAllValues: Bool
 
-    /// Prepares `graph`. Fails if the CPU or build lacks something that it needs, or if the memory would exceed the options' limit.
+    /// Prepares `graph`. Fails if the CPU or build lacks something that it needs, or if the memory would exceed the
+    /// options' limit.
     public init(_ graph: Graph, options: SessionOptions = SessionOptions()) throws(RuntimeError) {
         do throws(GraphError) { try graph.verify() } catch { throw .graph(error) }
         let threads = try Session.threadCount(options.threads)
@@ -44,7 +47,8 @@ public final class Session {
 
         let addresses = storage.places.map(place)
         var builder = StepBuilder(graph, addresses: addresses, kernels: kernels.pointee, threads: threads)
-        try Session.bind(graph, storage, &builder, copies: storage.copiedOutputs.map { arena.start + plan.offsets[$0.buffer] })
+        try Session.bind(
+            graph, storage, &builder, copies: storage.copiedOutputs.map { arena.start + plan.offsets[$0.buffer] })
         var outputAddresses: [UnsafeMutableRawPointer] = []
         for output in storage.outputs { outputAddresses.append(place(output)!) }
 
@@ -61,7 +65,8 @@ public final class Session {
         context = .allocate(capacity: 1)
         context.initialize(
             to: RunContext(
-                steps: prepared.steps, count: builder.pending.count, scratch: scratch.start, scratchStride: scratchStride, pool: pool,
+                steps: prepared.steps, count: builder.pending.count, scratch: scratch.start,
+                scratchStride: scratchStride, pool: pool,
                 times: nil))
         times = prepared.times
         steps = StepInfo.list(builder, set)
@@ -105,7 +110,8 @@ public final class Session {
         alula_pool_run(
             pool,
             { context, thread, threads in
-                RunContext.run(context!.assumingMemoryBound(to: RunContext.self), thread: Int(thread), threads: Int(threads))
+                RunContext.run(
+                    context!.assumingMemoryBound(to: RunContext.self), thread: Int(thread), threads: Int(threads))
             }, context)
     }
 
@@ -143,7 +149,9 @@ public final class Session {
         }
         builder.node = graph.nodes.count
         for (index, copy) in storage.copiedOutputs.enumerated() {
-            guard let source = try builder.value(copy.value) else { throw .graph(.invalidGraph(problem: "an output has no value")) }
+            guard let source = try builder.value(copy.value) else {
+                throw .graph(.invalidGraph(problem: "an output has no value"))
+            }
             let target = BoundValue(id: copy.value, type: source.type, address: copies[index])
             try builder.appendCopy(source, to: target)
         }
@@ -168,8 +176,10 @@ public final class Session {
         }
         for (index, pending) in builder.pending.enumerated() {
             let step = Step(
-                kernel: pending.family.kernel(in: builder.kernels)!, arguments: UnsafeRawPointer(arguments + pending.argumentOffset),
-                items: pending.items, grain: pending.grain, endsWithBarrier: pending.endsWithBarrier && index < count - 1)
+                kernel: pending.family.kernel(in: builder.kernels)!,
+                arguments: UnsafeRawPointer(arguments + pending.argumentOffset),
+                items: pending.items, grain: pending.grain,
+                endsWithBarrier: pending.endsWithBarrier && index < count - 1)
             (steps + index).initialize(to: step)
         }
         let times = (memory.start + timesOffset).bindMemory(to: UInt64.self, capacity: count + 1)

@@ -3,12 +3,15 @@ import AlulaSystem
 
 /// How a session runs.
 public struct SessionOptions: Sendable {
-    /// Threads that share the work of a run, the caller's among them; 0 means one for each physical core that the process may use.
+    /// Threads that share the work of a run, the caller's among them; 0 means one for each physical core that the
+    /// process may use.
     public var threads = 1
-    /// The most bytes that the session may need: working memory (arena and scratch), prepared steps, repacked weights and the constants
-    /// that it uses, whether these are mapped from a file or not. `Session.init` fails when it needs more. Nothing is allocated later.
+    /// The most bytes that the session may need: working memory (arena and scratch), prepared steps, repacked weights
+    /// and the constants that it uses, whether these are mapped from a file or not. `Session.init` fails when it needs
+    /// more. Nothing is allocated later.
     public var memoryLimit: Int? = nil
-    /// The instruction set to use. nil: the one that the environment variable ALULA_ISA names, or else the best of this CPU.
+    /// The instruction set to use. nil: the one that the environment variable ALULA_ISA names, or else the best of this
+    /// CPU.
     public var instructionSet: InstructionSet? = nil
     /// Every value keeps its own memory for `Session.withValue`, as calibration needs; costs much more memory.
     public var keepsAllValues = false

@@ -10,7 +10,9 @@ extension Session {
     public func inputType(_ index: Int) -> TensorType { graph.type(graph.inputs[index]) }
 
     /// An input's memory, to be filled before a run.
-    public func withInput<R, E: Error>(_ index: Int, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    public func withInput<R, E: Error>(_ index: Int, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> R) throws(E)
+        -> R
+    {
         let id = graph.inputs[index]
         return try body(UnsafeMutableRawBufferPointer(start: address(id), count: graph.type(id).byteCount))
     }
@@ -32,7 +34,9 @@ extension Session {
             }
             let inverse = 1 / quantization.scale
             withInput(index) { target in
-                for position in 0..<floats.count { target[position] = quantization.number(scaled: floats[position] * inverse) }
+                for position in 0..<floats.count {
+                    target[position] = quantization.number(scaled: floats[position] * inverse)
+                }
             }
         default:
             throw .wrongType(name: inputName(index), expected: type.dataType.name, given: "f32")
@@ -87,8 +91,8 @@ extension Session {
 
     // MARK: Every value
 
-    /// A value's bytes after a run. nil for constants, and unless the session was made with `keepsAllValues`: later steps use most
-    /// values' memory again.
+    /// A value's bytes after a run. nil for constants, and unless the session was made with `keepsAllValues`: later
+    /// steps use most values' memory again.
     public func withValue<R, E: Error>(_ id: ValueID, _ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R? {
         guard keepsAllValues, let address = address(id) else { return nil }
         return try body(UnsafeRawBufferPointer(start: address, count: graph.type(id).byteCount))
@@ -119,7 +123,9 @@ extension Session {
         case .f32:
             UnsafeMutableRawBufferPointer(target).copyMemory(from: source)
         case .u8:
-            guard let quantization = type.quantization else { throw .wrongType(name: name, expected: "plain bytes", given: "numbers") }
+            guard let quantization = type.quantization else {
+                throw .wrongType(name: name, expected: "plain bytes", given: "numbers")
+            }
             for position in 0..<target.count { target[position] = quantization.value(source[position]) }
         default:
             throw .wrongType(name: name, expected: type.dataType.name, given: "f32")

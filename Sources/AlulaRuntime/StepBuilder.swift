@@ -8,7 +8,8 @@ struct Step {
     var items: Int
     /// Items are divided between threads in multiples of this.
     var grain: Int
-    /// Whether threads meet after the step: not needed before a step that neither reads nor overwrites what this one writes.
+    /// Whether threads meet after the step: not needed before a step that neither reads nor overwrites what this one
+    /// writes.
     var endsWithBarrier: Bool
 
     /// The part of the items that one of `threads` threads computes.
@@ -72,7 +73,8 @@ struct StepBuilder {
 
     /// Appends a call. `parallel`: the step before it belongs to the same node and the two do not depend on each other.
     mutating func append<Arguments: BitwiseCopyable>(
-        _ family: KernelFamily, _ arguments: Arguments, items: Int, grain: Int = 1, scratch: Int = 0, parallel: Bool = false
+        _ family: KernelFamily, _ arguments: Arguments, items: Int, grain: Int = 1, scratch: Int = 0,
+        parallel: Bool = false
     ) throws(RuntimeError) {
         guard family.kernel(in: kernels) != nil else { throw unsupported("this build has no kernel \(family.name)") }
         if parallel, let last = pending.indices.last { pending[last].endsWithBarrier = false }
@@ -113,7 +115,9 @@ struct StepBuilder {
 
     /// Lets a view of a constant lie where the constant does.
     mutating func bindView(_ view: ValueID, of constant: ValueID) throws(RuntimeError) {
-        addresses[Int(view.index)] = try bindConstant(constant, layout: .plain, byteCount: graph.type(constant).byteCount).address
+        addresses[Int(view.index)] = try bindConstant(
+            constant, layout: .plain, byteCount: graph.type(constant).byteCount
+        ).address
     }
 
     /// A constant's own memory, used in place; copied only if its data are not on a 64-byte boundary.

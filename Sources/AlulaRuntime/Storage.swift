@@ -36,7 +36,8 @@ struct Storage {
 
     subscript(id: ValueID) -> Place { places[Int(id.index)] }
 
-    /// By value index: the last node that reads the value, the number of nodes for outputs, -1 for values that nothing reads.
+    /// By value index: the last node that reads the value, the number of nodes for outputs, -1 for values that nothing
+    /// reads.
     private static func lastUses(_ graph: Graph) -> [Int] {
         var result = [Int](repeating: -1, count: graph.values.count)
         for (index, node) in graph.nodes.enumerated() {
@@ -90,8 +91,8 @@ struct Storage {
 
     // MARK: In place
 
-    /// The operand whose memory the node's result may take over: it is not needed later, and the kernel reads an element of it
-    /// only before it writes the same element.
+    /// The operand whose memory the node's result may take over: it is not needed later, and the kernel reads an
+    /// element of it only before it writes the same element.
     private func inPlaceOperand(_ graph: Graph, _ node: Node, at index: Int) -> ValueID? {
         switch node.op {
         case .unary, .requantize, .batchNorm:
@@ -122,7 +123,8 @@ struct Storage {
         let id = node.input(operand)
         guard !id.isNone, case .buffer(let buffer) = self[id], buffers[buffer].last <= index else { return false }
         let (type, result) = (graph.type(id), graph.type(node.outputs[0]))
-        return type.dataType == result.dataType && type.shape == result.shape && buffers[buffer].size == result.byteCount
+        return type.dataType == result.dataType && type.shape == result.shape
+            && buffers[buffer].size == result.byteCount
     }
 }
 

@@ -14,8 +14,8 @@ struct StridedAxes {
 
     var rank: Int { shape.count }
 
-    /// Removes axes of size 1 and joins neighbours that all tensors walk as one. The innermost axis stays shorter than twice
-    /// `innerLimit` where it can, so that the others remain for threads to divide.
+    /// Removes axes of size 1 and joins neighbours that all tensors walk as one. The innermost axis stays shorter than
+    /// twice `innerLimit` where it can, so that the others remain for threads to divide.
     mutating func merge(innerLimit: Int = .max) {
         for axis in shape.indices.reversed() where shape[axis] == 1 && rank > 1 { remove(axis) }
         var axis = rank - 2

@@ -59,8 +59,8 @@ static void wait_for_change(alula_pool *pool, atomic_uint *word, unsigned old) {
         }
     } while (alula_clock_nanoseconds() - start < pool->spin);
 
-    // Either this thread sees the new word, or the one that changes it sees `sleeping` and wakes it: both orders are sequentially
-    // consistent, and the lock closes the gap between the check and the sleep.
+    // Either this thread sees the new word, or the one that changes it sees `sleeping` and wakes it: both orders are
+    // sequentially consistent, and the lock closes the gap between the check and the sleep.
     pthread_mutex_lock(&pool->mutex);
     atomic_fetch_add(&pool->sleeping, 1);
     while (atomic_load(word) == old) pthread_cond_wait(&pool->changed, &pool->mutex);

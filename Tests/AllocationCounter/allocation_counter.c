@@ -31,7 +31,7 @@ static void count(void) {
     own_count++;
     if (kind == 0) {
         char name[16] = "";
-        kind = pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strncmp(name, "alula", 5) == 0 ? 1 : 2;
+        kind = pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strcmp(name, "alula") == 0 ? 1 : 2;
     }
     if (kind == 1) atomic_fetch_add(&pool_count, 1);
 }

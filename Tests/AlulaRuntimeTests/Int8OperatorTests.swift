@@ -22,7 +22,8 @@ import Testing
     typealias Extras = (inout Graph, _ isInt8: Bool, inout RandomNumbers) -> [ValueID]
 
     private static func make(
-        _ name: String, _ op: Operator, _ shapes: [Shape], result: TensorType? = nil, quantization: Quantization? = result,
+        _ name: String, _ op: Operator, _ shapes: [Shape], result: TensorType? = nil,
+        quantization: Quantization? = result,
         steps: Double = 0.51, extras: Extras = { _, _, _ in [] }
     ) -> Case {
         var (graph, twin, random, same) = (Graph(), Graph(), RandomNumbers(seed: 5), RandomNumbers(seed: 5))
@@ -35,7 +36,8 @@ import Testing
         twins += extras(&twin, false, &same)
         let outputs = try! twin.addAll(op, twins)
         twin.setOutputs(outputs)
-        graph.setOutputs(graph.addNode(op, ids, types: outputs.map { result ?? TensorType(.u8, twin.shape($0), quantization) }))
+        graph.setOutputs(
+            graph.addNode(op, ids, types: outputs.map { result ?? TensorType(.u8, twin.shape($0), quantization) }))
         return Case(
             testDescription: name, graph: graph, twin: twin, steps: steps,
             inputs: shapes.map { random.floats($0.elementCount, in: -2.2...2.6) })
@@ -50,21 +52,26 @@ import Testing
         make("add relu", .binary(Binary(.add, activation: .relu)), [[70], [70]]),
         make("add relu6", .binary(Binary(.add, activation: .relu6)), [[70], [70]]),
         make("add repeated", .binary(Binary(.add)), [[3, 5, 30], [1, 5, 30]]),
-        make("avg_pool", .pool(Pool(.average, kernel: Pair(3), stride: Pair(2), padding: Padding(1))), [[2, 9, 8, 20]]),
+        make(
+            "avg_pool", .pool(Pool(.average, kernel: Pair(3), stride: Pair(2), padding: Padding(1))), [[2, 9, 8, 20]]),
         make(
             "avg_pool counting padding",
-            .pool(Pool(.average, kernel: Pair(3, 2), stride: Pair(1), padding: Padding(1), countsPadding: true)), [[2, 6, 5, 20]]),
+            .pool(Pool(.average, kernel: Pair(3, 2), stride: Pair(1), padding: Padding(1), countsPadding: true)),
+            [[2, 6, 5, 20]]),
         make(
-            "max_pool", .pool(Pool(.maximum, kernel: Pair(3), stride: Pair(2), padding: Padding(1))), [[2, 9, 8, 20]], quantization: first,
+            "max_pool", .pool(Pool(.maximum, kernel: Pair(3), stride: Pair(2), padding: Padding(1))), [[2, 9, 8, 20]],
+            quantization: first,
             steps: 0.01),
         make("mean", .mean(Mean(axes: [1, 2])), [[2, 7, 7, 35]]),
-        make("mean to f32", .mean(Mean(axes: [1, 2])), [[2, 7, 7, 35]], result: TensorType(.f32, [2, 35]), steps: 1e-3),
+        make(
+            "mean to f32", .mean(Mean(axes: [1, 2])), [[2, 7, 7, 35]], result: TensorType(.f32, [2, 35]), steps: 1e-3),
         make("pool_mixer", .poolMixer(PoolMixer(size: 3)), [[2, 6, 7, 24]]) { graph, isInt8, random in
             let scale = random.floats(24, in: -1...1)
             let ratio = first.scale / result.scale
             guard isInt8 else { return [vector(&graph, "scale", scale)] }
             return [
-                .none, vector(&graph, "center", scale.map { (1 - $0) * ratio }), vector(&graph, "average", scale.map { $0 * ratio }),
+                .none, vector(&graph, "center", scale.map { (1 - $0) * ratio }),
+                vector(&graph, "average", scale.map { $0 * ratio }),
             ]
         },
         make("layer_norm", .layerNorm(LayerNorm()), [[3, 7, 48]], steps: 0.52) { graph, isInt8, random in
@@ -74,23 +81,30 @@ import Testing
         },
         // The weights of a softmax over 9 tokens are rounded to multiples of 1/255 of the largest.
         make(
-            "attention", .attention(Attention(heads: 2, keyDim: 8, valueDim: 12, scale: 0.3, packing: .perHead)), [[2, 9, 56]],
+            "attention", .attention(Attention(heads: 2, keyDim: 8, valueDim: 12, scale: 0.3, packing: .perHead)),
+            [[2, 9, 56]],
             steps: 1.5
         ) { graph, _, random in
-            let bias = graph.addConstant("bias", TensorType(.f32, [2, 9, 9]), TensorData(elements: random.floats(162, in: -1...1)))
+            let bias = graph.addConstant(
+                "bias", TensorType(.f32, [2, 9, 9]), TensorData(elements: random.floats(162, in: -1...1)))
             return [.none, .none, bias]
         },
         make(
-            "attention stacked", .attention(Attention(heads: 2, keyDim: 8, valueDim: 8, scale: 0.3, packing: .stacked)), [[4, 9, 48]],
+            "attention stacked", .attention(Attention(heads: 2, keyDim: 8, valueDim: 8, scale: 0.3, packing: .stacked)),
+            [[4, 9, 48]],
             steps: 1.5),
         make("transpose", .transpose(Transpose([0, 3, 1, 2])), [[2, 3, 4, 5]], quantization: first, steps: 0.01),
-        make("slice", .slice(Slice(axis: 1, begin: 1, end: 9, step: 2)), [[2, 9, 7]], quantization: first, steps: 0.01),
+        make(
+            "slice", .slice(Slice(axis: 1, begin: 1, end: 9, step: 2)), [[2, 9, 7]], quantization: first, steps: 0.01),
         make("split", .split(Split(axis: 1, sizes: [2, 7])), [[2, 9, 7]], quantization: first, steps: 0.01),
         make("roll", .roll(Roll(axis: 1, shift: 2)), [[2, 9, 7]], quantization: first, steps: 0.01),
         // The pad value is rounded to the scale.
-        make("pad", .pad(Pad(before: [1, 0], after: [0, 3], value: 1.3)), [[4, 7]], quantization: first, steps: 0.51),
+        make(
+            "pad", .pad(Pad(before: [1, 0], after: [0, 3], value: 1.3)), [[4, 7]], quantization: first, steps: 0.51),
         make("expand", .expand(Expand([3, 4, 7])), [[4, 1]], quantization: first, steps: 0.01),
-        make("resize", .resize(Resize(height: 7, width: 3, mode: .nearest)), [[1, 4, 5, 6]], quantization: first, steps: 0.01),
+        make(
+            "resize", .resize(Resize(height: 7, width: 3, mode: .nearest)), [[1, 4, 5, 6]], quantization: first,
+            steps: 0.01),
         make("reshape", .reshape(Reshape([28])), [[4, 7]], quantization: first, steps: 0.01),
         make("dequantize", .dequantize(Dequantize()), [[4, 70]], result: TensorType(.f32, [4, 70]), steps: 1e-3),
     ]
@@ -106,7 +120,9 @@ import Testing
         // The reference starts from what the u8 inputs stand for.
         let inputs = test.graph.inputs.indices.map { index -> [Float] in
             let quantization = session.inputType(index).quantization!
-            return session.withInput(index) { bytes in bytes.map { Float(Int32($0) - quantization.zeroPoint) * quantization.scale } }
+            return session.withInput(index) { bytes in
+                bytes.map { Float(Int32($0) - quantization.zeroPoint) * quantization.scale }
+            }
         }
         let reference =
             if case .dequantize = test.graph.nodes[0].op { [inputs[0].map { Double($0) }] } else {
@@ -140,7 +156,9 @@ import Testing
         let expected = try bytes(SessionOptions(instructionSet: .scalar))
         for set in InstructionSet.available {
             for threads in 1...3 {
-                #expect(try bytes(SessionOptions(threads: threads, instructionSet: set)) == expected, "\(set.name), \(threads) threads")
+                #expect(
+                    try bytes(SessionOptions(threads: threads, instructionSet: set)) == expected,
+                    "\(set.name), \(threads) threads")
             }
         }
     }
@@ -151,7 +169,8 @@ import Testing
         let x = graph.addInput("x", TensorType(.u8, [256], Self.first))
         let constant = graph.addConstant("table", TensorType(.u8, [256]), TensorData(elements: table))
         let y = graph.addNode(.unary(Unary(.gelu)), [x, constant], types: [TensorType(.u8, [256], Self.second)])
-        graph.setOutputs(graph.addNode(.requantize(Requantize()), [y[0], constant], types: [TensorType(.u8, [256], Self.result)]))
+        graph.setOutputs(
+            graph.addNode(.requantize(Requantize()), [y[0], constant], types: [TensorType(.u8, [256], Self.result)]))
         let session = try Session(graph)
         try session.setInput(0, bytes: Array(0...255))
         session.run()

@@ -5,8 +5,10 @@ import Testing
 
 @Suite struct PackingTests {
     private static let geometries = [
-        WeightGeometry(groups: 1, outputs: 16, taps: 1, inputs: 4), WeightGeometry(groups: 1, outputs: 17, taps: 9, inputs: 3),
-        WeightGeometry(groups: 3, outputs: 5, taps: 4, inputs: 6), WeightGeometry(groups: 7, outputs: 1, taps: 9, inputs: 1),
+        WeightGeometry(groups: 1, outputs: 16, taps: 1, inputs: 4),
+        WeightGeometry(groups: 1, outputs: 17, taps: 9, inputs: 3),
+        WeightGeometry(groups: 3, outputs: 5, taps: 4, inputs: 6),
+        WeightGeometry(groups: 7, outputs: 1, taps: 9, inputs: 1),
     ]
 
     @Test(arguments: geometries) func unpackingRestoresPackedWeights(geometry: WeightGeometry) throws {
@@ -26,7 +28,8 @@ import Testing
     @Test func positionsFollowTheFormat() {
         let geometry = WeightGeometry(groups: 2, outputs: 20, taps: 3, inputs: 6)
         // Group 1, output 17 = block 1, lane 1; tap 2, input 5: k = 2 · 8 + 5 = 21.
-        #expect(geometry.index(.n16k4, group: 1, output: 17, tap: 2, input: 5) == (((1 * 2 + 1) * 6 + 5) * 16 + 1) * 4 + 1)
+        #expect(
+            geometry.index(.n16k4, group: 1, output: 17, tap: 2, input: 5) == (((1 * 2 + 1) * 6 + 5) * 16 + 1) * 4 + 1)
         #expect(geometry.index(.n16k1, group: 1, output: 17, tap: 2, input: 5) == ((1 * 2 + 1) * 18 + 17) * 16 + 1)
         let depthwise = WeightGeometry(groups: 20, outputs: 1, taps: 3, inputs: 1)
         #expect(depthwise.index(.taps, group: 17, output: 0, tap: 2, input: 0) == 2 * 32 + 17)

@@ -8,7 +8,8 @@ import Testing
         return (0..<count).map { _ in
             let first = Int.random(in: -1...40, using: &random)
             return PlannedBuffer(
-                size: Int.random(in: 0...5000, using: &random), first: first, last: first + Int.random(in: 0...12, using: &random))
+                size: Int.random(in: 0...5000, using: &random), first: first,
+                last: first + Int.random(in: 0...12, using: &random))
         }
     }
 
@@ -20,7 +21,8 @@ import Testing
             #expect(plan.offsets[i] + buffers[i].size <= plan.byteCount)
             for j in buffers.indices where j < i && buffers[i].isLive(with: buffers[j]) {
                 let apart =
-                    plan.offsets[i] + buffers[i].size <= plan.offsets[j] || plan.offsets[j] + buffers[j].size <= plan.offsets[i]
+                    plan.offsets[i] + buffers[i].size <= plan.offsets[j]
+                    || plan.offsets[j] + buffers[j].size <= plan.offsets[i]
                 #expect(apart, "seed \(seed): buffers \(i) and \(j)")
             }
         }

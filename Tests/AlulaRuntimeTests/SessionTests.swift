@@ -64,7 +64,9 @@ import Testing
     @Test func elementwiseChainsWorkInPlace() throws {
         var graph = Graph()
         var x = graph.addInput("x", TensorType(.f32, [1024]))
-        for function in [UnaryFunction.exp, .negate, .sigmoid, .tanh] { x = try graph.add(.unary(Unary(function)), [x]) }
+        for function in [UnaryFunction.exp, .negate, .sigmoid, .tanh] {
+            x = try graph.add(.unary(Unary(function)), [x])
+        }
         graph.setOutputs([x])
         #expect(try Session(graph).memory.arena == 4096)
         #expect(try Session(graph, options: SessionOptions(keepsAllValues: true)).memory.arena == 5 * 4096)
@@ -102,7 +104,10 @@ import Testing
     @Test func stepsAccountForTheGraphsWork() throws {
         let session = try session()
         #expect(session.steps.reduce(0) { $0 + $1.macs } == Self.block.graph.macs)
-        #expect(session.steps.map(\.operatorName) == ["layer_norm", "linear", "attention", "linear", "linear", "linear", "mean"])
+        #expect(
+            session.steps.map(\.operatorName) == [
+                "layer_norm", "linear", "attention", "linear", "linear", "linear", "mean",
+            ])
     }
 
     @Test func profilesAddUpRuns() throws {
@@ -117,8 +122,12 @@ import Testing
     // MARK: Refusals
 
     @Test func threadsMustBePossible() {
-        #expect(throws: RuntimeError.invalidThreads(count: -1, limit: 64)) { try session(Self.block, SessionOptions(threads: -1)) }
-        #expect(throws: RuntimeError.invalidThreads(count: 65, limit: 64)) { try session(Self.block, SessionOptions(threads: 65)) }
+        #expect(throws: RuntimeError.invalidThreads(count: -1, limit: 64)) {
+            try session(Self.block, SessionOptions(threads: -1))
+        }
+        #expect(throws: RuntimeError.invalidThreads(count: 65, limit: 64)) {
+            try session(Self.block, SessionOptions(threads: 65))
+        }
     }
 
     @Test func missingInstructionSetsAreNamed() {
@@ -131,8 +140,12 @@ import Testing
 
     @Test func inputsOfAnotherSizeAreRefused() throws {
         let session = try session()
-        #expect(throws: RuntimeError.wrongSize(name: "x0", expected: 864, given: 3)) { try session.setInput(0, floats: [1, 2, 3]) }
-        #expect(throws: RuntimeError.wrongSize(name: "x0", expected: 864, given: 1)) { try session.setInput(0, bytes: [0, 0, 0, 0]) }
+        #expect(throws: RuntimeError.wrongSize(name: "x0", expected: 864, given: 3)) {
+            try session.setInput(0, floats: [1, 2, 3])
+        }
+        #expect(throws: RuntimeError.wrongSize(name: "x0", expected: 864, given: 1)) {
+            try session.setInput(0, bytes: [0, 0, 0, 0])
+        }
     }
 
     @Test func gatherIndicesMustExist() throws {
@@ -141,7 +154,9 @@ import Testing
             let x = graph.addInput("x", TensorType(.f32, [3, 2]))
             let indices = graph.addConstant("i", TensorType(.i32, [2]), TensorData(elements: [0, index]))
             graph.setOutputs([try graph.add(.gather(Gather(axis: 0)), [x, indices])])
-            #expect(throws: RuntimeError.invalidConstant(name: "i", problem: "index \(index) is outside of axis 0 of [3,2]")) {
+            #expect(
+                throws: RuntimeError.invalidConstant(name: "i", problem: "index \(index) is outside of axis 0 of [3,2]")
+            ) {
                 try Session(graph)
             }
         }
@@ -150,7 +165,12 @@ import Testing
     @Test func unsupportedCombinationsNameTheNode() throws {
         var graph = Graph()
         let x = graph.addInput("x", TensorType(.u8, [8], Quantization(scale: 1, zeroPoint: 0)))
-        graph.setOutputs(graph.addNode(.unary(Unary(.gelu)), [x], types: [TensorType(.u8, [8], Quantization(scale: 1, zeroPoint: 0))], names: ["y"]))
-        #expect(throws: RuntimeError.unsupported(operator: "gelu", value: "y", problem: "int8 needs a table")) { try Session(graph) }
+        graph.setOutputs(
+            graph.addNode(
+                .unary(Unary(.gelu)), [x], types: [TensorType(.u8, [8], Quantization(scale: 1, zeroPoint: 0))],
+                names: ["y"]))
+        #expect(throws: RuntimeError.unsupported(operator: "gelu", value: "y", problem: "int8 needs a table")) {
+            try Session(graph)
+        }
     }
 }

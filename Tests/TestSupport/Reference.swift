@@ -52,7 +52,9 @@ package struct Reference {
             guard let data = value.constant?.data else { return nil }
             return ReferenceTensor(value.type.shape.dimensions, Reference.numbers(data, value.type.dataType))
         }
-        for (id, input) in zip(graph.inputs, inputs) { self[id] = ReferenceTensor(graph.shape(id).dimensions, input.map { Double($0) }) }
+        for (id, input) in zip(graph.inputs, inputs) {
+            self[id] = ReferenceTensor(graph.shape(id).dimensions, input.map { Double($0) })
+        }
         for node in graph.nodes { run(node) }
     }
 
@@ -86,7 +88,8 @@ package struct Reference {
             let weight = operands[1]!
             result = finish(
                 ReferenceTensor(shape) { at in
-                    weight.shape[1].sum { x[at.dropLast() + [$0]] * weight[[at.last!, $0]] } + (operand(2)?[[at.last!]] ?? 0)
+                    weight.shape[1].sum { x[at.dropLast() + [$0]] * weight[[at.last!, $0]] }
+                        + (operand(2)?[[at.last!]] ?? 0)
                 }, op.activation, operand(5))
         case .convTranspose2D(let op):
             result = finish(referenceTransposedConvolution(op, x, operands[1]!, operand(2), shape), op.activation, nil)
@@ -133,7 +136,8 @@ package struct Reference {
     }
 
     /// Activation, then residual.
-    private func finish(_ x: ReferenceTensor, _ activation: Activation, _ residual: ReferenceTensor?) -> ReferenceTensor {
+    private func finish(_ x: ReferenceTensor, _ activation: Activation, _ residual: ReferenceTensor?) -> ReferenceTensor
+    {
         ReferenceTensor(x.shape) { at in (activation.map { apply($0, x[at]) } ?? x[at]) + (residual?[at] ?? 0) }
     }
 }

@@ -37,7 +37,8 @@ func referenceTransposedConvolution(
                         guard row >= 0, row < shape[1], place >= 0, place < shape[2] else { continue }
                         for c in 0..<x.shape[3] {
                             for o in 0..<outputs {
-                                let target = ((n * shape[1] + row) * shape[2] + place) * shape[3] + c / inputs * outputs + o
+                                let target =
+                                    ((n * shape[1] + row) * shape[2] + place) * shape[3] + c / inputs * outputs + o
                                 result.values[target] += x[[n, y, column, c]] * weight[[c, ky, kx, o]]
                             }
                         }
@@ -50,7 +51,8 @@ func referenceTransposedConvolution(
 }
 
 func referenceAttention(
-    _ op: Attention, _ x: ReferenceTensor, _ keys: ReferenceTensor?, _ values: ReferenceTensor?, _ bias: ReferenceTensor?, _ shape: [Int]
+    _ op: Attention, _ x: ReferenceTensor, _ keys: ReferenceTensor?, _ values: ReferenceTensor?,
+    _ bias: ReferenceTensor?, _ shape: [Int]
 ) -> ReferenceTensor {
     // q, k and v of head h as functions of batch, token and channel.
     let (keyDim, valueDim) = (op.keyDim, op.valueDim)
@@ -68,7 +70,9 @@ func referenceAttention(
     let result = ReferenceTensor([q.shape[0], q.shape[1], op.heads, valueDim]) { at in
         let (batch, token, head) = (at[0], at[1], at[2])
         var scores = (0..<k.shape[1]).map { other -> Double in
-            let product = keyDim.sum { q[[batch, token, place(0, head) + $0]] * k[[batch, other, place(1, head) + $0]] }
+            let product = keyDim.sum {
+                q[[batch, token, place(0, head) + $0]] * k[[batch, other, place(1, head) + $0]]
+            }
             guard let bias else { return product * Double(op.scale) }
             let window = bias.shape.count == 4 ? [batch % bias.shape[0]] : []
             return product * Double(op.scale) + bias[window + [head, token, other]]
@@ -81,7 +85,9 @@ func referenceAttention(
     return ReferenceTensor(shape, result.values)
 }
 
-func referenceLayerNorm(_ op: LayerNorm, _ x: ReferenceTensor, _ gamma: ReferenceTensor, _ beta: ReferenceTensor) -> ReferenceTensor {
+func referenceLayerNorm(_ op: LayerNorm, _ x: ReferenceTensor, _ gamma: ReferenceTensor, _ beta: ReferenceTensor)
+    -> ReferenceTensor
+{
     let c = x.shape.last!
     var result = x
     for row in 0..<x.values.count / c {
@@ -112,7 +118,9 @@ func referencePool(_ op: Pool, _ x: ReferenceTensor, _ shape: [Int]) -> Referenc
         var (sum, largest, count, padded) = (0.0, -Double.infinity, 0, 0)
         for ky in 0..<op.kernel.height {
             for kx in 0..<op.kernel.width {
-                let (y, column) = (at[1] * op.stride.height - op.padding.top + ky, at[2] * op.stride.width - op.padding.left + kx)
+                let (y, column) = (
+                    at[1] * op.stride.height - op.padding.top + ky, at[2] * op.stride.width - op.padding.left + kx
+                )
                 guard y < x.shape[1] + op.padding.bottom, column < x.shape[2] + op.padding.right else { continue }
                 padded += 1
                 guard y >= 0, y < x.shape[1], column >= 0, column < x.shape[2] else { continue }
@@ -200,7 +208,8 @@ private func referenceResize(_ op: Resize, _ x: ReferenceTensor, _ shape: [Int])
         }
         let (top, left) = (max(y, 0).rounded(.down), max(column, 0).rounded(.down))
         let (v, u) = (max(y, 0) - top, max(column, 0) - left)
-        return pixel(top, left) * (1 - v) * (1 - u) + pixel(top, left + 1) * (1 - v) * u + pixel(top + 1, left) * v * (1 - u)
+        return pixel(top, left) * (1 - v) * (1 - u) + pixel(top, left + 1) * (1 - v) * u + pixel(top + 1, left) * v
+            * (1 - u)
             + pixel(top + 1, left + 1) * v * u
     }
 }

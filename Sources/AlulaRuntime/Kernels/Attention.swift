@@ -22,8 +22,12 @@ extension StepBuilder {
             arguments.output = result.pointer()
             try append(.attentionF32, arguments, items: items, scratch: alula_attention_f32_scratch(&arguments))
         case .u8 where all(.u8, k, v, result):
-            let (qs, ks, vs, own) = (try quantization(q), try quantization(k), try quantization(v), try quantization(result))
-            guard max(op.keyDim, Int(shape.tokens_k)) <= Int8Limits.depth else { throw unsupported("has too many tokens or channels") }
+            let (qs, ks, vs, own) = (
+                try quantization(q), try quantization(k), try quantization(v), try quantization(result)
+            )
+            guard max(op.keyDim, Int(shape.tokens_k)) <= Int8Limits.depth else {
+                throw unsupported("has too many tokens or channels")
+            }
             var arguments = alula_attention_u8_args()
             arguments.shape = shape
             arguments.shape.qk_scale = Float(Double(op.scale) * Double(qs.scale) * Double(ks.scale))
@@ -100,7 +104,9 @@ extension StepBuilder {
         var arguments = alula_matmul_f32_args()
         (arguments.m, arguments.n, arguments.k) = (size(m), size(n), size(k))
         (arguments.transpose_b, arguments.alpha) = (op.transposeB ? 1 : 0, op.scale)
-        (arguments.a, arguments.b, arguments.output) = (UnsafePointer(a.pointer()), UnsafePointer(b.pointer()), result.pointer())
+        (arguments.a, arguments.b, arguments.output) = (
+            UnsafePointer(a.pointer()), UnsafePointer(b.pointer()), result.pointer()
+        )
 
         let leading = Shape(Array(result.shape.dimensions.dropLast(2)))
         var axes = StridedAxes(

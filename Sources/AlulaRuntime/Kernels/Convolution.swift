@@ -1,7 +1,8 @@
 import AlulaGraph
 import AlulaKernels
 
-/// What a convolution and a linear layer have in common: a linear layer is a 1x1 convolution over one long row of pixels.
+/// What a convolution and a linear layer have in common: a linear layer is a 1x1 convolution over one long row of
+/// pixels.
 private struct WeightedLayer {
     var window: alula_window
     var geometry: WeightGeometry
@@ -22,7 +23,8 @@ private struct WeightedLayer {
     init(_ op: Linear, _ x: Shape, _ weight: Shape) {
         let rows = size(x.elementCount / x.last)
         window = alula_window(
-            batch: 1, in_h: 1, in_w: rows, out_h: 1, out_w: rows, in_c: size(weight[1]), out_c: size(weight[0]), groups: 1,
+            batch: 1, in_h: 1, in_w: rows, out_h: 1, out_w: rows, in_c: size(weight[1]), out_c: size(weight[0]),
+            groups: 1,
             kernel_h: 1, kernel_w: 1, stride_h: 1, stride_w: 1, pad_top: 0, pad_left: 0, dilation_h: 1, dilation_w: 1)
         geometry = WeightGeometry(weight)
         (activation, preActivation) = (op.activation, op.preActivation)
@@ -54,7 +56,9 @@ extension StepBuilder {
         try bind(layer, node, x, try result(node))
     }
 
-    private mutating func bind(_ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+    private mutating func bind(_ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue)
+        throws(RuntimeError)
+    {
         switch (x.type.dataType, result.type.dataType) {
         case (.f32, .f32): try bindFloat(layer, node, x, result)
         case (.u8, .u8), (.u8, .f32): try bindInt8(layer, node, x, result)
@@ -64,7 +68,9 @@ extension StepBuilder {
 
     // MARK: f32
 
-    private mutating func bindFloat(_ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+    private mutating func bindFloat(_ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue)
+        throws(RuntimeError)
+    {
         guard node.input(WeightedOperand.multiplier).isNone, node.input(WeightedOperand.table).isNone else {
             throw unsupported("multiplier and table belong to int8 weights")
         }
@@ -113,7 +119,9 @@ extension StepBuilder {
 
     // MARK: int8
 
-    private mutating func bindInt8(_ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+    private mutating func bindInt8(_ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue)
+        throws(RuntimeError)
+    {
         guard layer.geometry.taps * layer.geometry.inputs <= Int8Limits.depth else {
             throw unsupported("sums more than \(Int8Limits.depth) products, which i32 may not hold")
         }
@@ -133,7 +141,8 @@ extension StepBuilder {
         try setResult(&arguments, layer, node, result)
         if layout == .taps {
             try append(
-                .depthwiseU8S8, arguments, items: layer.items(depthwise: true), scratch: alula_depthwise_u8s8_scratch(&arguments))
+                .depthwiseU8S8, arguments, items: layer.items(depthwise: true),
+                scratch: alula_depthwise_u8s8_scratch(&arguments))
         } else {
             try append(
                 .convU8S8, arguments, items: layer.items(depthwise: false), grain: tileGrain,
@@ -153,7 +162,9 @@ extension StepBuilder {
         }
         var unit: Float = 1  // what one unit of the requantized sum stands for
         if result.type.dataType == .f32 {
-            guard table == nil, layer.activation == nil else { throw unsupported("an f32 result takes neither table nor activation") }
+            guard table == nil, layer.activation == nil else {
+                throw unsupported("an f32 result takes neither table nor activation")
+            }
             arguments.output_f32 = result.pointer()
         } else {
             let own = try quantization(result)
@@ -161,7 +172,9 @@ extension StepBuilder {
             arguments.output = result.pointer()
             (arguments.zero, arguments.low, arguments.high) = (own.zeroPoint, 0, 255)
             if let table {
-                guard let before = layer.preActivation, before.isValid else { throw unsupported("a table needs pre_scale and pre_zero") }
+                guard let before = layer.preActivation, before.isValid else {
+                    throw unsupported("a table needs pre_scale and pre_zero")
+                }
                 arguments.table = try tablePointer(table)
                 arguments.zero = before.zeroPoint
             } else {
@@ -191,7 +204,8 @@ extension StepBuilder {
         let multipliers = try constantData(multiplierID, layout: .plain, byteCount: count * MemoryLayout<Float>.size)
         for channel in 0..<count {
             guard Int(biases.load(channel, as: Int32.self).magnitude) <= largestBias else {
-                throw .invalidConstant(name: label(biasID, in: graph), problem: "element \(channel) is larger than \(largestBias)")
+                throw .invalidConstant(
+                    name: label(biasID, in: graph), problem: "element \(channel) is larger than \(largestBias)")
             }
             guard Int8Limits.allows(multiplier: multipliers.load(channel, as: Float.self)) else {
                 throw .invalidConstant(
@@ -206,7 +220,9 @@ extension StepBuilder {
 
     /// A table of 256 entries.
     func tablePointer(_ table: BoundValue) throws(RuntimeError) -> UnsafePointer<UInt8> {
-        guard table.type.dataType == .u8, table.shape.elementCount == 256 else { throw unsupported("a table holds 256 u8 numbers") }
+        guard table.type.dataType == .u8, table.shape.elementCount == 256 else {
+            throw unsupported("a table holds 256 u8 numbers")
+        }
         return UnsafePointer(table.pointer())
     }
 
@@ -220,7 +236,8 @@ extension StepBuilder {
         let name = label(id, in: graph)
         guard let constant = graph[id].constant else { throw unsupported("weight %\(name) is not a constant") }
         guard graph.type(id).dataType == type else {
-            throw .invalidConstant(name: name, problem: "is \(graph.type(id).dataType.name) where \(type.name) is needed")
+            throw .invalidConstant(
+                name: name, problem: "is \(graph.type(id).dataType.name) where \(type.name) is needed")
         }
         guard let byteCount = geometry.byteCount(constant.layout, type) else {
             throw .invalidConstant(name: name, problem: "layout \(constant.layout.name) does not fit the layer")
@@ -233,16 +250,21 @@ extension StepBuilder {
         let target = try allocate(geometry.byteCount(layout, type)!)
         data.withUnsafeBytes { source in
             if type == .f32 {
-                geometry.pack(source.bindMemory(to: Float.self).baseAddress!, as: layout, into: target.assumingMemoryBound(to: Float.self))
+                geometry.pack(
+                    source.bindMemory(to: Float.self).baseAddress!, as: layout,
+                    into: target.assumingMemoryBound(to: Float.self))
             } else {
-                geometry.pack(source.bindMemory(to: Int8.self).baseAddress!, as: layout, into: target.assumingMemoryBound(to: Int8.self))
+                geometry.pack(
+                    source.bindMemory(to: Int8.self).baseAddress!, as: layout,
+                    into: target.assumingMemoryBound(to: Int8.self))
             }
         }
         return (target, layout)
     }
 
-    /// A vector over output channels. Kernels read a multiple of 16 entries for each group. What follows the last entry in a file is
-    /// padding whose value does not matter, since the results of those channels are never stored; between groups it must be inserted.
+    /// A vector over output channels. Kernels read a multiple of 16 entries for each group. What follows the last entry
+    /// in a file is padding whose value does not matter, since the results of those channels are never stored; between
+    /// groups it must be inserted.
     private mutating func channelVector(
         _ node: Node, _ index: Int, _ type: DataType, _ geometry: WeightGeometry, _ layout: Layout
     ) throws(RuntimeError) -> UnsafeMutableRawPointer? {

@@ -68,7 +68,9 @@ extension StepBuilder {
         try append(.tableU8, arguments, items: x.shape.elementCount, grain: elementGrain)
     }
 
-    private mutating func appendUnary(_ function: UnaryFunction, _ x: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+    private mutating func appendUnary(_ function: UnaryFunction, _ x: BoundValue, _ result: BoundValue)
+        throws(RuntimeError)
+    {
         let arguments = alula_unary_f32_args(
             input: UnsafePointer(x.pointer()), output: result.pointer(), function: kernelFunction(function))
         try append(.unaryF32, arguments, items: x.shape.elementCount, grain: elementGrain)
@@ -88,30 +90,39 @@ extension StepBuilder {
         }
     }
 
-    private mutating func appendBinary(_ op: Binary, _ a: BoundValue, _ b: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+    private mutating func appendBinary(_ op: Binary, _ a: BoundValue, _ b: BoundValue, _ result: BoundValue)
+        throws(RuntimeError)
+    {
         var axes = StridedAxes(
-            result.shape.dimensions, [broadcastStrides(a.shape, to: result.shape), broadcastStrides(b.shape, to: result.shape)])
+            result.shape.dimensions,
+            [broadcastStrides(a.shape, to: result.shape), broadcastStrides(b.shape, to: result.shape)])
         axes.merge(innerLimit: elementGrain)
         axes.split(innerLimit: elementGrain)
         let arguments = alula_binary_f32_args(
-            a: UnsafePointer(a.pointer()), b: UnsafePointer(b.pointer()), output: result.pointer(), function: kernelFunction(op.kind),
-            rank: size(axes.rank), shape: axes.kernelShape, a_strides: axes.kernelStrides(0), b_strides: axes.kernelStrides(1))
+            a: UnsafePointer(a.pointer()), b: UnsafePointer(b.pointer()), output: result.pointer(),
+            function: kernelFunction(op.kind),
+            rank: size(axes.rank), shape: axes.kernelShape, a_strides: axes.kernelStrides(0),
+            b_strides: axes.kernelStrides(1))
         try append(.binaryF32, arguments, items: axes.rows)
     }
 
     /// The kernel adds tensors of one shape. An operand that repeats along outer axes is added a block at a time.
-    private mutating func appendAdd(_ op: Binary, _ a: BoundValue, _ b: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+    private mutating func appendAdd(_ op: Binary, _ a: BoundValue, _ b: BoundValue, _ result: BoundValue)
+        throws(RuntimeError)
+    {
         let (qa, qb, own) = (try quantization(a), try quantization(b), try quantization(result))
         guard let clamps = op.activation.clamps(own) else {
             throw unsupported("int8 add takes relu or relu6, not \(op.activation?.rawValue ?? "")")
         }
         var axes = StridedAxes(
-            result.shape.dimensions, [broadcastStrides(a.shape, to: result.shape), broadcastStrides(b.shape, to: result.shape)])
+            result.shape.dimensions,
+            [broadcastStrides(a.shape, to: result.shape), broadcastStrides(b.shape, to: result.shape)])
         axes.merge()
         let inner = axes.shape[axes.rank - 1]
         let isDense = axes.strides.allSatisfy { $0[axes.rank - 1] == 1 } || inner == 1
         guard isDense, axes.rows <= StepBuilder.maximumCalls else {
-            throw unsupported("int8 add of \(a.shape.description) and \(b.shape.description): expand the smaller one first")
+            throw unsupported(
+                "int8 add of \(a.shape.description) and \(b.shape.description): expand the smaller one first")
         }
         var arguments = alula_add_u8_args()
         (arguments.a_zero, arguments.b_zero, arguments.zero) = (qa.zeroPoint, qb.zeroPoint, own.zeroPoint)

@@ -12,15 +12,18 @@ extension StepBuilder {
     /// Appends a copy of `shape` elements between two places, offsets and strides counted in elements.
     private mutating func appendCopy(
         from source: BoundValue, offset sourceOffset: Int = 0, strides sourceStrides: [Int],
-        to target: BoundValue, at targetOffset: Int = 0, strides targetStrides: [Int], shape: [Int], parallel: Bool = false
+        to target: BoundValue, at targetOffset: Int = 0, strides targetStrides: [Int], shape: [Int],
+        parallel: Bool = false
     ) throws(RuntimeError) {
         let bytes = source.type.dataType.size
         var axes = StridedAxes(shape, [sourceStrides, targetStrides])
         axes.merge(innerLimit: elementGrain)
         axes.split(innerLimit: elementGrain)
         let arguments = alula_copy_args(
-            input: UnsafeRawPointer(source.address + sourceOffset * bytes), output: target.address + targetOffset * bytes,
-            element_bytes: size(bytes), rank: size(axes.rank), shape: axes.kernelShape, in_strides: axes.kernelStrides(0),
+            input: UnsafeRawPointer(source.address + sourceOffset * bytes),
+            output: target.address + targetOffset * bytes,
+            element_bytes: size(bytes), rank: size(axes.rank), shape: axes.kernelShape,
+            in_strides: axes.kernelStrides(0),
             out_strides: axes.kernelStrides(1))
         try append(.copy, arguments, items: axes.rows, parallel: parallel)
     }
@@ -28,7 +31,8 @@ extension StepBuilder {
     /// Copies a whole value: an output that is an input or a constant.
     mutating func appendCopy(_ source: BoundValue, to target: BoundValue) throws(RuntimeError) {
         try appendCopy(
-            from: source, strides: source.shape.strides, to: target, strides: source.shape.strides, shape: source.shape.dimensions)
+            from: source, strides: source.shape.strides, to: target, strides: source.shape.strides,
+            shape: source.shape.dimensions)
     }
 
     mutating func bind(_ op: Transpose, _ node: Node) throws(RuntimeError) {
@@ -47,7 +51,8 @@ extension StepBuilder {
         let offset = op.begin * strides[op.axis]
         strides[op.axis] *= op.step
         try appendCopy(
-            from: x, offset: offset, strides: strides, to: result, strides: result.shape.strides, shape: result.shape.dimensions)
+            from: x, offset: offset, strides: strides, to: result, strides: result.shape.strides,
+            shape: result.shape.dimensions)
     }
 
     mutating func bind(_ op: Concat, _ node: Node) throws(RuntimeError) {
@@ -89,7 +94,8 @@ extension StepBuilder {
             let index = Int(data.load(position, as: Int32.self))
             guard index >= 0, index < x.shape[op.axis] else {
                 throw .invalidConstant(
-                    name: label(indices, in: graph), problem: "index \(index) is outside of axis \(op.axis) of \(x.shape.description)")
+                    name: label(indices, in: graph),
+                    problem: "index \(index) is outside of axis \(op.axis) of \(x.shape.description)")
             }
         }
         let index = try operand(node, 1)
@@ -113,7 +119,8 @@ extension StepBuilder {
             var shape = x.shape.dimensions
             shape[op.axis] = part.count
             try appendCopy(
-                from: x, offset: part.from * strides[op.axis], strides: strides, to: result, at: part.to * strides[op.axis],
+                from: x, offset: part.from * strides[op.axis], strides: strides, to: result,
+                at: part.to * strides[op.axis],
                 strides: strides, shape: shape, parallel: part.from > 0)
         }
     }

@@ -10,7 +10,8 @@ extension StepBuilder {
         let rows = x.shape.elementCount / channels
         if all(.f32, x, result) {
             let arguments = alula_layernorm_f32_args(
-                input: UnsafePointer(x.pointer()), gamma: UnsafePointer(gamma.pointer()), beta: UnsafePointer(beta.pointer()),
+                input: UnsafePointer(x.pointer()), gamma: UnsafePointer(gamma.pointer()),
+                beta: UnsafePointer(beta.pointer()),
                 output: result.pointer(), rows: size(rows), c: size(channels), epsilon: op.epsilon)
             try append(.layerNormF32, arguments, items: rows)
             return
@@ -19,9 +20,11 @@ extension StepBuilder {
         guard channels <= Int8Limits.depth else { throw unsupported("int8 takes up to \(Int8Limits.depth) channels") }
         let scale = Double(try quantization(x).scale)
         let arguments = alula_layernorm_u8_args(
-            input: UnsafePointer(x.pointer()), gamma: UnsafePointer(gamma.pointer()), beta: UnsafePointer(beta.pointer()),
+            input: UnsafePointer(x.pointer()), gamma: UnsafePointer(gamma.pointer()),
+            beta: UnsafePointer(beta.pointer()),
             output: result.pointer(), rows: size(rows), c: size(channels), zero: try quantization(result).zeroPoint,
-            variance_scale: Float(scale * scale / (Double(channels) * Double(channels))), d_scale: Float(scale / Double(channels)),
+            variance_scale: Float(scale * scale / (Double(channels) * Double(channels))),
+            d_scale: Float(scale / Double(channels)),
             epsilon: op.epsilon)
         try append(.layerNormU8, arguments, items: rows)
     }
@@ -48,7 +51,8 @@ extension StepBuilder {
         }
         let rows = x.shape.elementCount / channels
         let arguments = alula_affine_f32_args(
-            input: UnsafePointer(x.pointer()), scale: scale, shift: shift, output: result.pointer(), rows: size(rows), c: size(channels))
+            input: UnsafePointer(x.pointer()), scale: scale, shift: shift, output: result.pointer(), rows: size(rows),
+            c: size(channels))
         try append(.affineF32, arguments, items: rows)
     }
 

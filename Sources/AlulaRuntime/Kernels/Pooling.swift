@@ -8,13 +8,15 @@ extension StepBuilder {
             batch: size(x.shape[0]), in_h: size(x.shape[1]), in_w: size(x.shape[2]), out_h: size(result.shape[1]),
             out_w: size(result.shape[2]), in_c: size(x.shape[3]), out_c: size(x.shape[3]), groups: 1,
             kernel_h: size(op.kernel.height), kernel_w: size(op.kernel.width), stride_h: size(op.stride.height),
-            stride_w: size(op.stride.width), pad_top: size(op.padding.top), pad_left: size(op.padding.left), dilation_h: 1,
+            stride_w: size(op.stride.width), pad_top: size(op.padding.top), pad_left: size(op.padding.left),
+            dilation_h: 1,
             dilation_w: 1)
         let (maximum, counts): (Int32, Int32) = (op.kind == .maximum ? 1 : 0, op.countsPadding ? 1 : 0)
         let items = result.shape[0] * result.shape[1]
         if all(.f32, x, result) {
             let arguments = alula_pool_f32_args(
-                window: window, input: UnsafePointer(x.pointer()), output: result.pointer(), maximum: maximum, count_padding: counts,
+                window: window, input: UnsafePointer(x.pointer()), output: result.pointer(), maximum: maximum,
+                count_padding: counts,
                 pad_bottom: size(op.padding.bottom), pad_right: size(op.padding.right))
             try append(.poolF32, arguments, items: items)
             return
@@ -23,8 +25,10 @@ extension StepBuilder {
         let (its, own) = (try quantization(x), try quantization(result))
         guard op.kind == .average || its == own else { throw unsupported("a maximum keeps its operand's quantization") }
         let arguments = alula_pool_u8_args(
-            window: window, input: UnsafePointer(x.pointer()), output: result.pointer(), maximum: maximum, count_padding: counts,
-            pad_bottom: size(op.padding.bottom), pad_right: size(op.padding.right), zero_in: its.zeroPoint, zero: own.zeroPoint,
+            window: window, input: UnsafePointer(x.pointer()), output: result.pointer(), maximum: maximum,
+            count_padding: counts,
+            pad_bottom: size(op.padding.bottom), pad_right: size(op.padding.right), zero_in: its.zeroPoint,
+            zero: own.zeroPoint,
             multiplier: its.scale / own.scale)
         try check(multiplier: arguments.multiplier)
         try append(.poolU8, arguments, items: items)
@@ -44,12 +48,15 @@ extension StepBuilder {
             return
         }
         guard all(.u8, x, result) else { throw unsupportedTypes(x, result) }
-        guard let center = try optionalOperand(node, PoolMixer.center), let average = try optionalOperand(node, PoolMixer.average) else {
+        guard let center = try optionalOperand(node, PoolMixer.center),
+            let average = try optionalOperand(node, PoolMixer.average)
+        else {
             throw unsupported("int8 needs center and average")
         }
         guard all(.f32, center, average) else { throw unsupportedTypes(center, average) }
         let arguments = alula_pool_mixer_u8_args(
-            input: UnsafePointer(x.pointer()), center: UnsafePointer(center.pointer()), average: UnsafePointer(average.pointer()),
+            input: UnsafePointer(x.pointer()), center: UnsafePointer(center.pointer()),
+            average: UnsafePointer(average.pointer()),
             output: result.pointer(), batch: size(shape[0]), h: size(shape[1]), w: size(shape[2]), c: size(shape[3]),
             size: size(op.size), zero_in: try quantization(x).zeroPoint, zero: try quantization(result).zeroPoint)
         try append(.poolMixerU8, arguments, items: items)
@@ -59,10 +66,13 @@ extension StepBuilder {
         let (x, result) = (try operand(node, 0), try result(node))
         guard let first = op.axes.first else { throw unsupported("has no axes") }
         let end = first + op.axes.count
-        let (outer, n, inner) = (x.shape.count(0..<first), x.shape.count(first..<end), x.shape.count(end..<x.shape.rank))
+        let (outer, n, inner) = (
+            x.shape.count(0..<first), x.shape.count(first..<end), x.shape.count(end..<x.shape.rank)
+        )
         if all(.f32, x, result) {
             let arguments = alula_mean_f32_args(
-                input: UnsafePointer(x.pointer()), output: result.pointer(), outer: size(outer), n: size(n), inner: size(inner))
+                input: UnsafePointer(x.pointer()), output: result.pointer(), outer: size(outer), n: size(n),
+                inner: size(inner))
             try append(.meanF32, arguments, items: outer)
             return
         }
@@ -72,7 +82,9 @@ extension StepBuilder {
         let its = try quantization(x)
         var arguments = alula_mean_u8_args()
         arguments.input = UnsafePointer(x.pointer())
-        (arguments.outer, arguments.n, arguments.inner, arguments.zero_in) = (size(outer), size(n), size(inner), its.zeroPoint)
+        (arguments.outer, arguments.n, arguments.inner, arguments.zero_in) = (
+            size(outer), size(n), size(inner), its.zeroPoint
+        )
         if all(.f32, result) {
             arguments.output_f32 = result.pointer()
             arguments.multiplier = Float(Double(its.scale) / Double(n))

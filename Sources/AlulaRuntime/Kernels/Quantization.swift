@@ -7,7 +7,8 @@ extension StepBuilder {
         guard all(.f32, x), all(.u8, result) else { throw unsupportedTypes(x, result) }
         let own = try quantization(result)
         let arguments = alula_quantize_args(
-            input: UnsafePointer(x.pointer()), output: result.pointer(), inverse_scale: 1 / own.scale, zero: own.zeroPoint)
+            input: UnsafePointer(x.pointer()), output: result.pointer(), inverse_scale: 1 / own.scale,
+            zero: own.zeroPoint)
         try append(.quantize, arguments, items: x.shape.elementCount, grain: elementGrain)
     }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-// Counts calls of the C allocator by standing in for it (glibc only): whatever Swift, C or the system libraries allocate is seen.
+// Counts calls of the C allocator by standing in for it (glibc only): whatever Swift, C or the system libraries
+// allocate is seen.
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,5 +12,5 @@ bool allocation_counter_works(void);
 /// Allocations and releases that the calling thread has made.
 uint64_t allocation_count_of_this_thread(void);
 
-/// The same for all threads whose name begins with "alula": those of the runtime's pools.
+/// The same for all threads named "alula": those of the runtime's pools.
 uint64_t allocation_count_of_pool_threads(void);
