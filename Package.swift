@@ -47,9 +47,10 @@ let package = Package(
 
         // MARK: Tests
         .target(name: "TestSupport", dependencies: ["AlulaRuntime"], path: "Tests/TestSupport"),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .testTarget(name: "AlulaGraphTests", dependencies: ["AlulaGraph", "TestSupport"]),
         .testTarget(name: "AlulaKernelsTests", dependencies: ["AlulaKernels", "TestSupport"]),
-        .testTarget(name: "AlulaRuntimeTests", dependencies: ["AlulaRuntime", "Alula", "TestSupport"]),
+        .testTarget(name: "AlulaRuntimeTests", dependencies: ["AlulaRuntime", "TestSupport", "AllocationCounter"]),
         .testTarget(name: "AlulaCompilerTests", dependencies: ["AlulaCompiler", "TestSupport"]),
         .testTarget(
             name: "AlulaDataTests", dependencies: ["AlulaData", "TestSupport"], exclude: ["Fixtures"]),
@@ -60,7 +61,7 @@ let package = Package(
         .testTarget(name: "ArchitectureTests"),
         .executableTarget(
             name: "fuzz-safetensors", dependencies: ["AlulaGraph", "TestSupport"], path: "Tests/Fuzz",
-            exclude: ["corpus"],
+            exclude: ["corpus", "libfuzzer.sh"],
             sources: ["SafetensorsFuzz.swift"]),
     ],
     swiftLanguageModes: [.v6],

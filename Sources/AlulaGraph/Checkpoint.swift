@@ -30,9 +30,9 @@ public struct Checkpoint: Sendable {
             throw .sizeMismatch(
                 name: tensor.name, dataType: tensor.dataType, shape: tensor.shape, bytes: tensor.data.count)
         }
-        guard index.updateValue(tensors.count, forKey: UTF8Key(tensor.name)) == nil else {
-            throw .duplicate(name: tensor.name)
-        }
+        let key = UTF8Key(tensor.name)
+        guard index[key] == nil else { throw .duplicate(name: tensor.name) }
+        index[key] = tensors.count
         tensors.append(tensor)
         isUsed.append(false)
     }

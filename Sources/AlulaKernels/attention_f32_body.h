@@ -49,17 +49,30 @@ static void weigh_values(const float *weights, size_t weight_stride, size_t rows
     }
 }
 
-// Scores of one query: exp(t - max) in place; returns 1 / their sum.
-static float softmax_scores(float *t, const float *bias, float scale, size_t n) {
+// Scores of one query: exp(t - max) in place.
+static void exponentials(float *t, const float *bias, float scale, size_t n) {
     if (bias) {
         ALULA_VECTORIZE for (size_t j = 0; j < n; j++) t[j] = t[j] * scale + bias[j];
     } else {
         ALULA_VECTORIZE for (size_t j = 0; j < n; j++) t[j] = t[j] * scale;
     }
-    float m = alula_largest(t, n), sum = 0.0f;
+    float m = alula_largest(t, n);
     ALULA_VECTORIZE for (size_t j = 0; j < n; j++) t[j] = alula_expf(t[j] - m);
-    for (size_t j = 0; j < n; j++) sum += t[j];
-    return 1.0f / sum;
+}
+
+// 1 / sum of each row. The order within a sum is fixed, so the rows are summed side by side to hide the latency of an addition.
+static void inverse_sums(const float *t, size_t stride, size_t rows, size_t n, float *inverse) {
+    float sum[QUERIES] = {0};
+    if (rows == QUERIES) {
+        for (size_t j = 0; j < n; j++) {
+            for (size_t r = 0; r < QUERIES; r++) sum[r] += t[r * stride + j];
+        }
+    } else {
+        for (size_t r = 0; r < rows; r++) {
+            for (size_t j = 0; j < n; j++) sum[r] += t[r * stride + j];
+        }
+    }
+    for (size_t r = 0; r < rows; r++) inverse[r] = 1.0f / sum[r];
 }
 
 void ALULA_SYMBOL(attention_f32)(const void *args, size_t begin, size_t end, void *scratch) {
@@ -88,8 +101,9 @@ void ALULA_SYMBOL(attention_f32)(const void *args, size_t begin, size_t end, voi
             }
             float inverse[QUERIES];
             for (size_t r = 0; r < rows; r++) {
-                inverse[r] = softmax_scores(scores + r * l.keys, bias ? bias + (first + r) * tokens : 0, s->qk_scale, tokens);
+                exponentials(scores + r * l.keys, bias ? bias + (first + r) * tokens : 0, s->qk_scale, tokens);
             }
+            inverse_sums(scores, l.keys, rows, tokens, inverse);
             weigh_values(scores, l.keys, rows, v, (size_t)s->v_stride, tokens, (size_t)s->value_dim, inverse, out + first * o_stride, o_stride);
         }
     }

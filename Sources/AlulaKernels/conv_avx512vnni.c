@@ -123,10 +123,14 @@ TILE(1, 64) TILE(2, 64) TILE(4, 64) TILE(6, 64)
 
 // By blocks of columns: the full tile, then 4, 2 and 1 rows for the rest.
 static const struct { size_t rows; tile_kernel full, four, two, one; } kernels[4] = {
-    {12, alula_gemm_u8s8_12x16_avx512vnni, alula_gemm_u8s8_4x16_avx512vnni, alula_gemm_u8s8_2x16_avx512vnni, alula_gemm_u8s8_1x16_avx512vnni},
-    {12, alula_gemm_u8s8_12x32_avx512vnni, alula_gemm_u8s8_4x32_avx512vnni, alula_gemm_u8s8_2x32_avx512vnni, alula_gemm_u8s8_1x32_avx512vnni},
-    {8, alula_gemm_u8s8_8x48_avx512vnni, alula_gemm_u8s8_4x48_avx512vnni, alula_gemm_u8s8_2x48_avx512vnni, alula_gemm_u8s8_1x48_avx512vnni},
-    {6, alula_gemm_u8s8_6x64_avx512vnni, alula_gemm_u8s8_4x64_avx512vnni, alula_gemm_u8s8_2x64_avx512vnni, alula_gemm_u8s8_1x64_avx512vnni},
+    {12, alula_gemm_u8s8_12x16_avx512vnni, alula_gemm_u8s8_4x16_avx512vnni, alula_gemm_u8s8_2x16_avx512vnni,
+     alula_gemm_u8s8_1x16_avx512vnni},
+    {12, alula_gemm_u8s8_12x32_avx512vnni, alula_gemm_u8s8_4x32_avx512vnni, alula_gemm_u8s8_2x32_avx512vnni,
+     alula_gemm_u8s8_1x32_avx512vnni},
+    {8, alula_gemm_u8s8_8x48_avx512vnni, alula_gemm_u8s8_4x48_avx512vnni, alula_gemm_u8s8_2x48_avx512vnni,
+     alula_gemm_u8s8_1x48_avx512vnni},
+    {6, alula_gemm_u8s8_6x64_avx512vnni, alula_gemm_u8s8_4x64_avx512vnni, alula_gemm_u8s8_2x64_avx512vnni,
+     alula_gemm_u8s8_1x64_avx512vnni},
 };
 
 // ---- The family's entry -----------------------------------------------------------------------------------------------------------

@@ -102,8 +102,8 @@ ALULA_AVX512 void alula_conv_f32_avx512(const void *args, size_t begin, size_t e
             alula_fill_pointers(scratch, w, a->input, a->pad_row, sizeof(float), &place, rows, block, group);
             for (size_t n = 0; n < outputs; n += 32) {
                 const size_t channel = group * padded + n;
-                const panel p = {a, a->weight + channel * depth, a->bias ? a->bias + channel : 0, taps, inputs, 16 * depth, group * outputs + n,
-                                 alula_min(32, outputs - n)};
+                const panel p = {a, a->weight + channel * depth, a->bias ? a->bias + channel : 0, taps, inputs, 16 * depth,
+                                 group * outputs + n, alula_min(32, outputs - n)};
                 const tile_kernel *kernel = kernels[p.count > 16];
                 size_t done = 0;
                 for (int h = 0; h < HEIGHTS; h++) {

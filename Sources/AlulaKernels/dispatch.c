@@ -37,9 +37,9 @@ static const alula_kernel_table avx512vnni_table = {
     .isa = ALULA_ISA_AVX512VNNI,
     .name = "avx512vnni",
     // Convolutions.
-    .conv_u8s8 = alula_conv_u8s8_avx2,
+    .conv_u8s8 = alula_conv_u8s8_avx512vnni,
     .depthwise_u8s8 = alula_depthwise_u8s8_avx2,
-    .conv_f32 = alula_conv_f32_avx2,
+    .conv_f32 = alula_conv_f32_avx512,
     .depthwise_f32 = alula_depthwise_f32_avx2,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
     // All other families: the AVX2 versions, but for what gains from wider tables.

@@ -61,9 +61,10 @@ static void multiply_rows(const alula_matmul_f32_args *p, size_t batch, size_t b
             for (; i + ROWS <= end; i += ROWS) {
                 multiply_panel(a + i * size + k, size, panel, depth, output + i * n + j, n, ROWS, columns, first, last, p->alpha);
             }
-            for (; i < end; i++) {
-                multiply_panel(a + i * size + k, size, panel, depth, output + i * n + j, n, 1, columns, first, last, p->alpha);
+            for (; i + 2 <= end; i += 2) {
+                multiply_panel(a + i * size + k, size, panel, depth, output + i * n + j, n, 2, columns, first, last, p->alpha);
             }
+            if (i < end) multiply_panel(a + i * size + k, size, panel, depth, output + i * n + j, n, 1, columns, first, last, p->alpha);
             k += depth;
         } while (k < size);
     }

@@ -2,7 +2,48 @@
 #include "kernels_internal.h"
 #include "requantize.h"
 
-enum { BLOCK = 64 };                                         // channels that are summed together, in local arrays
+// Sixteen channels are worked on together, in vectors of the compiler's own (split where registers are narrower). The last block reads beyond
+// the end, as the contract allows, and stores only its own.
+enum { BLOCK = 16 };
+typedef uint8_t bytes_block __attribute__((vector_size(BLOCK)));
+typedef int32_t i32_block __attribute__((vector_size(4 * BLOCK)));
+typedef float f32_block __attribute__((vector_size(4 * BLOCK)));
+
+#define ALULA_ADD_U8(sum, in)                                        \
+    {                                                                \
+        bytes_block taken;                                           \
+        __builtin_memcpy(&taken, in, sizeof taken);                  \
+        sum += __builtin_convertvector(taken, i32_block);            \
+    }
+
+#define ALULA_ADD_F32(sum, in)                                       \
+    {                                                                \
+        f32_block taken;                                             \
+        __builtin_memcpy(&taken, in, sizeof taken);                  \
+        sum += taken;                                                \
+    }
+
+ALULA_INLINE void store_u8(uint8_t *out, const uint8_t *block, size_t n) {
+    if (n >= BLOCK) __builtin_memcpy(out, block, BLOCK);
+    else for (size_t i = 0; i < n; i++) out[i] = block[i];
+}
+
+ALULA_INLINE void store_f32(float *out, const float *block, size_t n) {
+    if (n >= BLOCK) __builtin_memcpy(out, block, 4 * BLOCK);
+    else for (size_t i = 0; i < n; i++) out[i] = block[i];
+}
+
+// Where mask is set a, else b.
+#define ALULA_SELECT(mask, a, b) ((f32_block)(((i32_block)(a) & (mask)) | ((i32_block)(b) & ~(mask))))
+
+// alula_requantize of a block with bounds 0 and 255, of which n are stored.
+ALULA_INLINE void store_requantized(uint8_t *out, const f32_block *value, int32_t zero, size_t n) {
+    f32_block t = *value, floor = (f32_block){0} + (float)(0 - zero), ceiling = (f32_block){0} + (float)(255 - zero);
+    t = ALULA_SELECT(t > floor, t, floor);
+    t = ALULA_SELECT(t < ceiling, t, ceiling);
+    bytes_block y = __builtin_convertvector((i32_block)(t + 12582912.0f) - 0x4B400000 + zero, bytes_block);
+    store_u8(out, (const uint8_t *)&y, n);
+}
 
 // The taps [begin, end) of one axis that lie inside 0..<size, and how many count at all.
 typedef struct { int32_t begin, end, padded; } taps;
@@ -24,212 +65,217 @@ ALULA_INLINE taps taps_inside(int32_t start, int32_t kernel, int32_t dilation, i
 
 // ---- Pool minus identity ----------------------------------------------------------------------------------------------------------
 
+// The taps of one pixel that lie inside the image: rows y0..<y1, columns x0..<x1.
+typedef struct { size_t y0, y1, x0, x1, y, x; int32_t count; } neighbourhood;
+
+ALULA_INLINE neighbourhood around(int32_t y, int32_t x, int32_t size, int32_t h, int32_t w) {
+    int32_t y0 = alula_max_i32(y - size / 2, 0), y1 = alula_min_i32(y - size / 2 + size, h);
+    int32_t x0 = alula_max_i32(x - size / 2, 0), x1 = alula_min_i32(x - size / 2 + size, w);
+    return (neighbourhood){(size_t)y0, (size_t)y1, (size_t)x0, (size_t)x1, (size_t)y, (size_t)x, (y1 - y0) * (x1 - x0)};
+}
+
 #ifndef ALULA_OWN_POOL_MIXER_U8
-static void pool_mixer_u8_row(const alula_pool_mixer_u8_args *p, size_t row) {
-    int32_t h = p->h, w = p->w, c = p->c, y = (int32_t)(row % (size_t)h), radius = p->size / 2;
-    int32_t zero_in = p->zero_in, zero = p->zero;
-    int32_t y0 = alula_max_i32(y - radius, 0), y1 = alula_min_i32(y - radius + p->size, h);
-    size_t line = (size_t)w * (size_t)c;
-    const uint8_t *image = p->input + (row - (size_t)y) * line;
-    for (int32_t x = 0; x < w; x++) {
-        int32_t x0 = alula_max_i32(x - radius, 0), x1 = alula_min_i32(x - radius + p->size, w);
-        int32_t count = (y1 - y0) * (x1 - x0), offset = count * zero_in;
-        float inverse = 1.0f / (float)count;
-        for (int32_t block = 0; block < c; block += BLOCK) {
-            int32_t n = alula_min_i32(BLOCK, c - block);
-            int32_t sum[BLOCK] = {0};
-            for (int32_t ty = y0; ty < y1; ty++) {
-                for (int32_t tx = x0; tx < x1; tx++) {
-                    const uint8_t *in = image + (size_t)ty * line + (size_t)tx * (size_t)c + block;
-                    for (int32_t i = 0; i < n; i++) sum[i] += in[i];
-                }
-            }
-            const uint8_t *in = image + (size_t)y * line + (size_t)x * (size_t)c + block;
-            uint8_t *out = p->output + row * line + (size_t)x * (size_t)c + block;
-            const float *center = p->center + block, *average = p->average + block;
-            ALULA_VECTORIZE for (int32_t i = 0; i < n; i++) {
-                float t = (float)((int32_t)in[i] - zero_in) * center[i] + ((float)(sum[i] - offset) * inverse) * average[i];
-                out[i] = alula_requantize(t, zero, 0, 255);
-            }
-        }
+ALULA_INLINE void mix_u8(const alula_pool_mixer_u8_args *p, const uint8_t *image, neighbourhood t, uint8_t *out, size_t block, size_t n) {
+    size_t c = (size_t)p->c, line = (size_t)p->w * c;
+    i32_block sum = {0}, middle = {0};
+    float inverse = 1.0f / (float)t.count;
+    for (size_t y = t.y0; y < t.y1; y++) {
+        for (size_t x = t.x0; x < t.x1; x++) ALULA_ADD_U8(sum, image + y * line + x * c + block)
     }
+    ALULA_ADD_U8(middle, image + t.y * line + t.x * c + block)
+    f32_block center, average;
+    __builtin_memcpy(&center, p->center + block, sizeof center);
+    __builtin_memcpy(&average, p->average + block, sizeof average);
+    f32_block pixel = __builtin_convertvector(middle - p->zero_in, f32_block);
+    f32_block total = __builtin_convertvector(sum - t.count * p->zero_in, f32_block);
+    f32_block v = pixel * center + (total * inverse) * average;
+    store_requantized(out + block, &v, p->zero, n);
 }
 
 void ALULA_SYMBOL(pool_mixer_u8)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
-    for (size_t row = begin; row < end; row++) pool_mixer_u8_row(args, row);
+    const alula_pool_mixer_u8_args *p = args;
+    size_t c = (size_t)p->c, line = (size_t)p->w * c, h = (size_t)p->h;
+    for (size_t row = begin; row < end; row++) {
+        const uint8_t *image = p->input + row / h * h * line;
+        for (int32_t x = 0; x < p->w; x++) {
+            neighbourhood t = around((int32_t)(row % h), x, p->size, p->h, p->w);
+            for (size_t block = 0; block < c; block += BLOCK) mix_u8(p, image, t, p->output + row * line + (size_t)x * c, block, c - block);
+        }
+    }
 }
 #endif
+
+ALULA_INLINE void mix_f32(const alula_pool_mixer_f32_args *p, const float *image, neighbourhood t, float *out, size_t block, size_t n) {
+    size_t c = (size_t)p->c, line = (size_t)p->w * c;
+    f32_block sum = {0}, pixel, scale;
+    float inverse = 1.0f / (float)t.count;
+    for (size_t y = t.y0; y < t.y1; y++) {
+        for (size_t x = t.x0; x < t.x1; x++) ALULA_ADD_F32(sum, image + y * line + x * c + block)
+    }
+    __builtin_memcpy(&pixel, image + t.y * line + t.x * c + block, sizeof pixel);
+    __builtin_memcpy(&scale, p->scale + block, sizeof scale);
+    f32_block v = pixel + scale * (sum * inverse - pixel);
+    store_f32(out + block, (const float *)&v, n);
+}
 
 void ALULA_SYMBOL(pool_mixer_f32)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_pool_mixer_f32_args *p = args;
-    int32_t h = p->h, w = p->w, c = p->c, radius = p->size / 2;
-    size_t line = (size_t)w * (size_t)c;
+    size_t c = (size_t)p->c, line = (size_t)p->w * c, h = (size_t)p->h;
     for (size_t row = begin; row < end; row++) {
-        int32_t y = (int32_t)(row % (size_t)h);
-        int32_t y0 = alula_max_i32(y - radius, 0), y1 = alula_min_i32(y - radius + p->size, h);
-        const float *image = p->input + (row - (size_t)y) * line;
-        for (int32_t x = 0; x < w; x++) {
-            int32_t x0 = alula_max_i32(x - radius, 0), x1 = alula_min_i32(x - radius + p->size, w);
-            float inverse = 1.0f / (float)((y1 - y0) * (x1 - x0));
-            for (int32_t block = 0; block < c; block += BLOCK) {
-                int32_t n = alula_min_i32(BLOCK, c - block);
-                float sum[BLOCK] = {0};
-                for (int32_t ty = y0; ty < y1; ty++) {
-                    for (int32_t tx = x0; tx < x1; tx++) {
-                        const float *in = image + (size_t)ty * line + (size_t)tx * (size_t)c + block;
-                        for (int32_t i = 0; i < n; i++) sum[i] += in[i];
-                    }
-                }
-                const float *in = image + (size_t)y * line + (size_t)x * (size_t)c + block, *scale = p->scale + block;
-                float *out = p->output + row * line + (size_t)x * (size_t)c + block;
-                ALULA_VECTORIZE for (int32_t i = 0; i < n; i++) out[i] = in[i] + scale[i] * (sum[i] * inverse - in[i]);
-            }
+        const float *image = p->input + row / h * h * line;
+        for (int32_t x = 0; x < p->w; x++) {
+            neighbourhood t = around((int32_t)(row % h), x, p->size, p->h, p->w);
+            for (size_t block = 0; block < c; block += BLOCK) mix_f32(p, image, t, p->output + row * line + (size_t)x * c, block, c - block);
         }
     }
 }
 
 // ---- Average and maximum ------------------------------------------------------------------------------------------------------------
 
-// One output pixel's taps: rows y.begin..<y.end of image, columns x.begin..<x.end, first is the input position of tap (0, 0).
-ALULA_INLINE void pool_u8_pixel(const alula_pool_u8_args *p, const uint8_t *image, int32_t first_y, int32_t first_x, taps ty, taps tx,
-                                uint8_t *out) {
-    const alula_window *win = &p->window;
-    int32_t c = win->in_c, zero_in = p->zero_in, zero = p->zero, inside = (ty.end - ty.begin) * (tx.end - tx.begin);
-    int32_t count = p->count_padding ? ty.padded * tx.padded : inside;
-    float inverse = count > 0 ? 1.0f / (float)count : 0.0f, multiplier = p->multiplier;
-    int32_t offset = inside * zero_in;
-    for (int32_t block = 0; block < c; block += BLOCK) {
-        int32_t n = alula_min_i32(BLOCK, c - block);
-        int32_t sum[BLOCK] = {0};
-        uint8_t most[BLOCK] = {0};
-        for (int32_t ky = ty.begin; ky < ty.end; ky++) {
-            for (int32_t kx = tx.begin; kx < tx.end; kx++) {
-                size_t y = (size_t)(first_y + ky * win->dilation_h), x = (size_t)(first_x + kx * win->dilation_w);
-                const uint8_t *in = image + (y * (size_t)win->in_w + x) * (size_t)c + block;
-                if (p->maximum) {
-                    for (int32_t i = 0; i < n; i++) most[i] = in[i] > most[i] ? in[i] : most[i];
-                } else {
-                    for (int32_t i = 0; i < n; i++) sum[i] += in[i];
-                }
-            }
-        }
-        if (p->maximum) {
-            for (int32_t i = 0; i < n; i++) out[block + i] = most[i];
-        } else {
-            ALULA_VECTORIZE for (int32_t i = 0; i < n; i++) {
-                out[block + i] = alula_requantize(((float)(sum[i] - offset) * inverse) * multiplier, zero, 0, 255);
-            }
+// One output pixel: the taps of both axes, and where tap (0, 0) lies in the image.
+typedef struct { taps y, x; int32_t first_y, first_x; } pixel_taps;
+
+ALULA_INLINE pixel_taps pixel(const alula_window *w, size_t row, int32_t x, int32_t pad_bottom, int32_t pad_right) {
+    pixel_taps t;
+    t.first_y = (int32_t)(row % (size_t)w->out_h) * w->stride_h - w->pad_top;
+    t.first_x = x * w->stride_w - w->pad_left;
+    t.y = taps_inside(t.first_y, w->kernel_h, w->dilation_h, w->in_h, pad_bottom);
+    t.x = taps_inside(t.first_x, w->kernel_w, w->dilation_w, w->in_w, pad_right);
+    return t;
+}
+
+ALULA_INLINE int32_t inside(const pixel_taps *t) { return (t->y.end - t->y.begin) * (t->x.end - t->x.begin); }
+
+ALULA_INLINE float inverse_count(const pixel_taps *t, int32_t count_padding) {
+    int32_t count = count_padding ? t->y.padded * t->x.padded : inside(t);
+    return count > 0 ? 1.0f / (float)count : 0.0f;
+}
+
+// Offset of a tap's channels in the image that pixel `b * in_h * in_w` begins.
+ALULA_INLINE size_t tap_offset(const alula_window *w, const pixel_taps *t, int32_t ky, int32_t kx) {
+    size_t y = (size_t)(t->first_y + ky * w->dilation_h), x = (size_t)(t->first_x + kx * w->dilation_w);
+    return (y * (size_t)w->in_w + x) * (size_t)w->in_c;
+}
+
+ALULA_INLINE void maximum_u8(const alula_pool_u8_args *p, const uint8_t *image, const pixel_taps *t, uint8_t *out, size_t n) {
+    bytes_block most = {0};
+    for (int32_t ky = t->y.begin; ky < t->y.end; ky++) {
+        for (int32_t kx = t->x.begin; kx < t->x.end; kx++) {
+            bytes_block x;
+            __builtin_memcpy(&x, image + tap_offset(&p->window, t, ky, kx), sizeof x);
+            most = __builtin_elementwise_max(most, x);
         }
     }
+    store_u8(out, (const uint8_t *)&most, n);
+}
+
+ALULA_INLINE void average_u8(const alula_pool_u8_args *p, const uint8_t *image, const pixel_taps *t, uint8_t *out, size_t n) {
+    i32_block sum = {0};
+    float inverse = inverse_count(t, p->count_padding);
+    for (int32_t ky = t->y.begin; ky < t->y.end; ky++) {
+        for (int32_t kx = t->x.begin; kx < t->x.end; kx++) {
+            ALULA_ADD_U8(sum, image + tap_offset(&p->window, t, ky, kx))
+        }
+    }
+    f32_block v = (__builtin_convertvector(sum - inside(t) * p->zero_in, f32_block) * inverse) * p->multiplier;
+    store_requantized(out, &v, p->zero, n);
 }
 
 void ALULA_SYMBOL(pool_u8)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_pool_u8_args *p = args;
-    const alula_window *win = &p->window;
-    size_t c = (size_t)win->in_c;
+    const alula_window *w = &p->window;
+    size_t c = (size_t)w->in_c;
     for (size_t row = begin; row < end; row++) {
-        size_t b = row / (size_t)win->out_h;
-        int32_t first_y = (int32_t)(row % (size_t)win->out_h) * win->stride_h - win->pad_top;
-        taps ty = taps_inside(first_y, win->kernel_h, win->dilation_h, win->in_h, p->pad_bottom);
-        const uint8_t *image = p->input + b * (size_t)win->in_h * (size_t)win->in_w * c;
-        for (int32_t x = 0; x < win->out_w; x++) {
-            int32_t first_x = x * win->stride_w - win->pad_left;
-            taps tx = taps_inside(first_x, win->kernel_w, win->dilation_w, win->in_w, p->pad_right);
-            pool_u8_pixel(p, image, first_y, first_x, ty, tx, p->output + (row * (size_t)win->out_w + (size_t)x) * c);
+        const uint8_t *image = p->input + row / (size_t)w->out_h * (size_t)w->in_h * (size_t)w->in_w * c;
+        for (int32_t x = 0; x < w->out_w; x++) {
+            pixel_taps t = pixel(w, row, x, p->pad_bottom, p->pad_right);
+            uint8_t *out = p->output + (row * (size_t)w->out_w + (size_t)x) * c;
+            if (p->maximum) for (size_t block = 0; block < c; block += BLOCK) maximum_u8(p, image + block, &t, out + block, c - block);
+            else for (size_t block = 0; block < c; block += BLOCK) average_u8(p, image + block, &t, out + block, c - block);
         }
     }
 }
 
-ALULA_INLINE void pool_f32_pixel(const alula_pool_f32_args *p, const float *image, int32_t first_y, int32_t first_x, taps ty, taps tx,
-                                 float *out) {
-    const alula_window *win = &p->window;
-    int32_t c = win->in_c;
-    int32_t count = p->count_padding ? ty.padded * tx.padded : (ty.end - ty.begin) * (tx.end - tx.begin);
-    float inverse = count > 0 ? 1.0f / (float)count : 0.0f;
-    for (int32_t block = 0; block < c; block += BLOCK) {
-        int32_t n = alula_min_i32(BLOCK, c - block);
-        float sum[BLOCK];
-        for (int32_t i = 0; i < BLOCK; i++) sum[i] = p->maximum ? -__builtin_inff() : 0.0f;
-        for (int32_t ky = ty.begin; ky < ty.end; ky++) {
-            for (int32_t kx = tx.begin; kx < tx.end; kx++) {
-                size_t y = (size_t)(first_y + ky * win->dilation_h), x = (size_t)(first_x + kx * win->dilation_w);
-                const float *in = image + (y * (size_t)win->in_w + x) * (size_t)c + block;
-                if (p->maximum) {
-                    for (int32_t i = 0; i < n; i++) sum[i] = in[i] > sum[i] ? in[i] : sum[i];
-                } else {
-                    for (int32_t i = 0; i < n; i++) sum[i] += in[i];
-                }
-            }
+ALULA_INLINE void maximum_f32(const alula_pool_f32_args *p, const float *image, const pixel_taps *t, float *out, size_t n) {
+    f32_block most = {0};
+    most += -__builtin_inff();
+    for (int32_t ky = t->y.begin; ky < t->y.end; ky++) {
+        for (int32_t kx = t->x.begin; kx < t->x.end; kx++) {
+            f32_block x;
+            __builtin_memcpy(&x, image + tap_offset(&p->window, t, ky, kx), sizeof x);
+            i32_block greater = x > most;
+            most = (f32_block)(((i32_block)x & greater) | ((i32_block)most & ~greater));
         }
-        for (int32_t i = 0; i < n; i++) out[block + i] = p->maximum ? sum[i] : sum[i] * inverse;
     }
+    store_f32(out, (const float *)&most, n);
+}
+
+ALULA_INLINE void average_f32(const alula_pool_f32_args *p, const float *image, const pixel_taps *t, float *out, size_t n) {
+    f32_block sum = {0};
+    float inverse = inverse_count(t, p->count_padding);
+    for (int32_t ky = t->y.begin; ky < t->y.end; ky++) {
+        for (int32_t kx = t->x.begin; kx < t->x.end; kx++) {
+            ALULA_ADD_F32(sum, image + tap_offset(&p->window, t, ky, kx))
+        }
+    }
+    f32_block v = sum * inverse;
+    store_f32(out, (const float *)&v, n);
 }
 
 void ALULA_SYMBOL(pool_f32)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_pool_f32_args *p = args;
-    const alula_window *win = &p->window;
-    size_t c = (size_t)win->in_c;
+    const alula_window *w = &p->window;
+    size_t c = (size_t)w->in_c;
     for (size_t row = begin; row < end; row++) {
-        size_t b = row / (size_t)win->out_h;
-        int32_t first_y = (int32_t)(row % (size_t)win->out_h) * win->stride_h - win->pad_top;
-        taps ty = taps_inside(first_y, win->kernel_h, win->dilation_h, win->in_h, p->pad_bottom);
-        const float *image = p->input + b * (size_t)win->in_h * (size_t)win->in_w * c;
-        for (int32_t x = 0; x < win->out_w; x++) {
-            int32_t first_x = x * win->stride_w - win->pad_left;
-            taps tx = taps_inside(first_x, win->kernel_w, win->dilation_w, win->in_w, p->pad_right);
-            pool_f32_pixel(p, image, first_y, first_x, ty, tx, p->output + (row * (size_t)win->out_w + (size_t)x) * c);
+        const float *image = p->input + row / (size_t)w->out_h * (size_t)w->in_h * (size_t)w->in_w * c;
+        for (int32_t x = 0; x < w->out_w; x++) {
+            pixel_taps t = pixel(w, row, x, p->pad_bottom, p->pad_right);
+            float *out = p->output + (row * (size_t)w->out_w + (size_t)x) * c;
+            if (p->maximum) for (size_t block = 0; block < c; block += BLOCK) maximum_f32(p, image + block, &t, out + block, c - block);
+            else for (size_t block = 0; block < c; block += BLOCK) average_f32(p, image + block, &t, out + block, c - block);
         }
     }
 }
 
 // ---- Mean over the middle axis --------------------------------------------------------------------------------------------------------
 
+ALULA_INLINE void mean_u8_block(const alula_mean_u8_args *p, const uint8_t *in, size_t at, size_t n) {
+    size_t count = (size_t)p->n, inner = (size_t)p->inner;
+    i32_block sum = {0};
+    for (size_t j = 0; j < count; j++) ALULA_ADD_U8(sum, in + j * inner)
+    f32_block t = __builtin_convertvector(sum - p->n * p->zero_in, f32_block) * p->multiplier;
+    if (p->output_f32) store_f32(p->output_f32 + at, (const float *)&t, n);
+    else store_requantized(p->output + at, &t, p->zero, n);
+}
+
 void ALULA_SYMBOL(mean_u8)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_mean_u8_args *p = args;
-    size_t n = (size_t)p->n, inner = (size_t)p->inner;
-    int32_t offset = p->n * p->zero_in, zero = p->zero;
-    float multiplier = p->multiplier;
+    size_t inner = (size_t)p->inner;
     for (size_t o = begin; o < end; o++) {
-        for (size_t block = 0; block < inner; block += BLOCK) {
-            size_t count = alula_min_size(BLOCK, inner - block);
-            const uint8_t *in = p->input + o * n * inner + block;
-            int32_t sum[BLOCK] = {0};
-            if (inner == 1) {
-                for (size_t j = 0; j < n; j++) sum[0] += in[j];
-            } else {
-                for (size_t j = 0; j < n; j++) {
-                    for (size_t i = 0; i < count; i++) sum[i] += in[j * inner + i];
-                }
-            }
-            for (size_t i = 0; i < count; i++) {
-                float t = (float)(sum[i] - offset) * multiplier;
-                size_t at = o * inner + block + i;
-                if (p->output_f32) p->output_f32[at] = t;
-                else p->output[at] = alula_requantize(t, zero, 0, 255);
-            }
-        }
+        const uint8_t *in = p->input + o * (size_t)p->n * inner;
+        for (size_t block = 0; block < inner; block += BLOCK) mean_u8_block(p, in + block, o * inner + block, inner - block);
     }
+}
+
+ALULA_INLINE void mean_f32_block(const alula_mean_f32_args *p, const float *in, float *out, size_t n) {
+    size_t count = (size_t)p->n, inner = (size_t)p->inner;
+    f32_block sum = {0};
+    for (size_t j = 0; j < count; j++) ALULA_ADD_F32(sum, in + j * inner)
+    f32_block v = sum * (1.0f / (float)p->n);
+    store_f32(out, (const float *)&v, n);
 }
 
 void ALULA_SYMBOL(mean_f32)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_mean_f32_args *p = args;
-    size_t n = (size_t)p->n, inner = (size_t)p->inner;
-    float inverse = 1.0f / (float)p->n;
+    size_t inner = (size_t)p->inner;
     for (size_t o = begin; o < end; o++) {
-        for (size_t block = 0; block < inner; block += BLOCK) {
-            size_t count = alula_min_size(BLOCK, inner - block);
-            const float *in = p->input + o * n * inner + block;
-            float sum[BLOCK] = {0};
-            for (size_t j = 0; j < n; j++) {
-                for (size_t i = 0; i < count; i++) sum[i] += in[j * inner + i];
-            }
-            for (size_t i = 0; i < count; i++) p->output[o * inner + block + i] = sum[i] * inverse;
-        }
+        const float *in = p->input + o * (size_t)p->n * inner;
+        for (size_t block = 0; block < inner; block += BLOCK) mean_f32_block(p, in + block, p->output + o * inner + block, inner - block);
     }
 }

@@ -2,6 +2,7 @@
 // can be tested.
 #pragma once
 #if defined(ALULA_SIMDE)
+#define SIMDE_NO_NATIVE
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx2.h>
 #include <simde/x86/avx512.h>

@@ -6,7 +6,7 @@ package struct PlannedBuffer: Sendable, Equatable {
 
     package init(size: Int, first: Int, last: Int) { (self.size, self.first, self.last) = (size, first, last) }
 
-    func isLive(with other: PlannedBuffer) -> Bool { first <= other.last && other.first <= last }
+    package func isLive(with other: PlannedBuffer) -> Bool { first <= other.last && other.first <= last }
 }
 
 /// Where each buffer lies in the arena.

@@ -87,22 +87,23 @@ extension Session {
 
     // MARK: Every value
 
-    /// Any value's bytes after a run of a session that was made with `keepsAllValues`; valid while the session lives.
-    public func value(_ id: ValueID) -> UnsafeRawBufferPointer {
-        let count = graph.type(id).byteCount
-        if let data = graph[id].constant?.data { return UnsafeRawBufferPointer(start: data.baseAddress, count: data.count) }
-        guard keepsAllValues, let address = address(id) else { preconditionFailure("the session does not keep this value") }
-        return UnsafeRawBufferPointer(start: address, count: count)
+    /// A value's bytes after a run. nil for constants, and unless the session was made with `keepsAllValues`: later steps use most
+    /// values' memory again.
+    public func withValue<R, E: Error>(_ id: ValueID, _ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R? {
+        guard keepsAllValues, let address = address(id) else { return nil }
+        return try body(UnsafeRawBufferPointer(start: address, count: graph.type(id).byteCount))
     }
 
-    /// As `value`, as real numbers.
-    public func valueFloats(_ id: ValueID) throws(RuntimeError) -> [Float] {
+    /// As `withValue`, as real numbers.
+    public func valueFloats(_ id: ValueID) throws(RuntimeError) -> [Float]? {
         let type = graph.type(id)
-        var result = [Float](repeating: 0, count: type.shape.elementCount)
-        try result.withUnsafeMutableBufferPointer { (target) throws(RuntimeError) in
-            try copy(value(id), type, to: target, name: label(id, in: graph))
+        return try withValue(id) { (source) throws(RuntimeError) in
+            var result = [Float](repeating: 0, count: type.shape.elementCount)
+            try result.withUnsafeMutableBufferPointer { (target) throws(RuntimeError) in
+                try copy(source, type, to: target, name: label(id, in: graph))
+            }
+            return result
         }
-        return result
     }
 
     // MARK: Conversion

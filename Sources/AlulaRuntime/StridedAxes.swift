@@ -58,14 +58,19 @@ struct StridedAxes {
     /// The product of all sizes but the last: kernels call them rows.
     var rows: Int { shape.dropLast().reduce(1, *) }
 
-    typealias Six<T> = (T, T, T, T, T, T)
-    var sixSizes: Six<Int32> { six(shape.map { size($0) }, 1) }
-    func sixStrides(_ tensor: Int) -> Six<Int64> { six(strides[tensor].map { Int64($0) }, 0) }
+    // Kernels take up to six axes, in C arrays: tuples in Swift. What follows the last axis is not read.
 
-    private func six<T>(_ values: [T], _ rest: T) -> Six<T> {
-        let at = { $0 < values.count ? values[$0] : rest }
-        return (at(0), at(1), at(2), at(3), at(4), at(5))
+    var kernelShape: (Int32, Int32, Int32, Int32, Int32, Int32) {
+        (sizeAt(0), sizeAt(1), sizeAt(2), sizeAt(3), sizeAt(4), sizeAt(5))
     }
+
+    func kernelStrides(_ tensor: Int) -> (Int64, Int64, Int64, Int64, Int64, Int64) {
+        let at = strides[tensor]
+        return (strideAt(0, at), strideAt(1, at), strideAt(2, at), strideAt(3, at), strideAt(4, at), strideAt(5, at))
+    }
+
+    private func sizeAt(_ axis: Int) -> Int32 { axis < rank ? size(shape[axis]) : 1 }
+    private func strideAt(_ axis: Int, _ strides: [Int]) -> Int64 { axis < rank ? Int64(strides[axis]) : 0 }
 }
 
 /// The strides of a dense tensor as an operand whose result has the shape `target`: 0 along repeated and missing axes.

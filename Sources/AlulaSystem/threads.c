@@ -86,8 +86,18 @@ void alula_pool_barrier(alula_pool *pool) {
     }
 }
 
+/// For debuggers and profilers.
+static void name_this_thread(void) {
+#if defined(__linux__)
+    pthread_setname_np(pthread_self(), "alula");
+#elif defined(__APPLE__)
+    pthread_setname_np("alula");
+#endif
+}
+
 static void *work(void *argument) {
     const worker *self = argument;
+    name_this_thread();
     alula_pool *pool = self->pool;
     for (unsigned run = 0;; run++) {
         wait_for_change(pool, &pool->run, run);

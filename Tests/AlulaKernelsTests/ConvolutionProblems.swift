@@ -176,7 +176,8 @@ struct Int8Problem: CustomStringConvertible {
     /// The output's elements (bit patterns of floats), in `parts` calls.
     func run(_ kernels: UnsafePointer<alula_kernel_table>, parts: Int = 2) -> [UInt32] {
         let w = window, channels = Int(w.out_c), count = w.pixels * channels
-        let paddedOutputs = roundUp(w.outputs, to: 16), paddedChannels = depthwise ? roundUp(channels, to: 16) : Int(w.groups) * paddedOutputs
+        let paddedOutputs = roundUp(w.outputs, to: 16)
+        let paddedChannels = depthwise ? roundUp(channels, to: 16) : Int(w.groups) * paddedOutputs
         func slot(_ channel: Int) -> Int { depthwise ? channel : channel / w.outputs * paddedOutputs + channel % w.outputs }
         let quads = (w.inputs + 3) / 4, depth = w.taps * quads * 4
         var packed = [Int8](repeating: 0, count: paddedChannels * (depthwise ? w.taps : depth))

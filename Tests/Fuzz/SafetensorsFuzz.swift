@@ -3,11 +3,7 @@
 //     swift run -c release fuzz-safetensors --seconds 60 Tests/Fuzz/corpus/safetensors
 //
 // An input that stops the program or that is read inconsistently is written to `crash.safetensors`; the same arguments with
-// the printed `--seed` find it again. With libFuzzer, which is guided by coverage, the same check runs as
-// `LLVMFuzzerTestOneInput`:
-//
-//     swift build -c release --product fuzz-safetensors -Xswiftc -DLIBFUZZER -Xswiftc -sanitize=fuzzer,address \
-//         -Xlinker -fsanitize=fuzzer
+// the printed `--seed` find it again. `Tests/Fuzz/libfuzzer.sh` runs the same check under libFuzzer, guided by coverage.
 import AlulaGraph
 import Foundation
 import TestSupport

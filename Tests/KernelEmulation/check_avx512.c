@@ -71,9 +71,9 @@ static int failures;
 
 static void report(const char *kernel, const alula_window *w, size_t at, const char *what) {
     if (++failures > 10) return;
-    printf("FAIL %s %s at %zu: batch %d in %dx%dx%d out %dx%dx%d groups %d kernel %dx%d stride %d,%d pad %d,%d dilation %d,%d\n", kernel, what, at,
-           w->batch, w->in_h, w->in_w, w->in_c, w->out_h, w->out_w, w->out_c, w->groups, w->kernel_h, w->kernel_w, w->stride_h, w->stride_w,
-           w->pad_top, w->pad_left, w->dilation_h, w->dilation_w);
+    printf("FAIL %s %s at %zu: batch %d in %dx%dx%d out %dx%dx%d groups %d kernel %dx%d stride %d,%d pad %d,%d dilation %d,%d\n",
+           kernel, what, at, w->batch, w->in_h, w->in_w, w->in_c, w->out_h, w->out_w, w->out_c, w->groups, w->kernel_h, w->kernel_w,
+           w->stride_h, w->stride_w, w->pad_top, w->pad_left, w->dilation_h, w->dilation_w);
 }
 
 static void check_u8s8(const char *name, alula_kernel kernel, int depthwise) {
@@ -150,7 +150,8 @@ static void check_f32(const char *name, alula_kernel kernel, int depthwise) {
     for (size_t i = 0; i < padded * depth; i++) weight[i] = small_float();
     for (size_t i = 0; i < padded; i++) bias[i] = small_float();
     for (size_t i = 0; i < count; i++) residual[i] = small_float();
-    alula_conv_f32_args a = {.window = w, .input = input, .weight = weight, .pad_row = pad_row, .activation = within(0, 1) ? ALULA_RELU : ALULA_NONE};
+    alula_conv_f32_args a = {.window = w, .input = input, .weight = weight, .pad_row = pad_row,
+                             .activation = within(0, 1) ? ALULA_RELU : ALULA_NONE};
     if (within(0, 3)) a.bias = bias;
     const int in_place = within(0, 3) == 0;
     if (within(0, 1)) a.residual = residual;
@@ -194,7 +195,8 @@ static void check_fma(long count) {
         const float x = any_float(), y = any_float(), z = within(0, 3) ? any_float() : -x * y * (1 + (float)within(-2, 2) * 0x1p-23f);
         const float expected = fmaf(x, y, z), actual = alula_fmaf(x, y, z);
         if (memcmp(&expected, &actual, 4) && !(expected != expected && actual != actual)) {
-            if (++failures < 10) printf("FAIL fma(%a, %a, %a) = %a, not %a\n", (double)x, (double)y, (double)z, (double)expected, (double)actual);
+            if (++failures > 10) continue;
+            printf("FAIL fma(%a, %a, %a) = %a, not %a\n", (double)x, (double)y, (double)z, (double)expected, (double)actual);
         }
     }
 }

@@ -6,6 +6,10 @@ public struct MisshapenTensor: Equatable, Sendable {
     public var name: String
     public var expected: [Int]
     public var found: [Int]
+
+    public init(name: String, expected: [Int], found: [Int]) {
+        (self.name, self.expected, self.found) = (name, expected, found)
+    }
 }
 
 /// Why an EfficientFormer cannot be configured or built. `message` says it in one line, without the file's name.

@@ -92,8 +92,9 @@ extension StepBuilder {
 
     mutating func bind(_ op: ConvTranspose2D, _ node: Node) throws(RuntimeError) {
         let (x, weight, result) = (try operand(node, 0), try operand(node, 1), try result(node))
-        let bias = try optionalOperand(node, 2)
-        guard all(.f32, x, weight, bias ?? x, result) else { throw unsupportedTypes(x, weight, result) }
+        guard all(.f32, x, weight, result) else { throw unsupportedTypes(x, weight, result) }
+        let geometry = WeightGeometry(groups: op.groups, outputs: weight.shape[3], taps: 1, inputs: 1)
+        let bias = try channelVector(node, WeightedOperand.bias, .f32, geometry, .plain)
         var arguments = alula_conv_f32_args()
         arguments.window = alula_window(
             batch: size(x.shape[0]), in_h: size(x.shape[1]), in_w: size(x.shape[2]), out_h: size(result.shape[1]),
@@ -103,7 +104,7 @@ extension StepBuilder {
             dilation_h: size(op.dilation.height), dilation_w: size(op.dilation.width))
         arguments.input = UnsafePointer(x.pointer())
         arguments.weight = UnsafePointer(weight.pointer())
-        arguments.bias = bias.map { UnsafePointer($0.pointer()) }
+        arguments.bias = bias.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) }
         arguments.pad_row = try paddingRowF32()
         arguments.output = result.pointer()
         arguments.activation = kernelFunction(op.activation)

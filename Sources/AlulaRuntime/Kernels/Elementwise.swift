@@ -95,7 +95,7 @@ extension StepBuilder {
         axes.split(innerLimit: elementGrain)
         let arguments = alula_binary_f32_args(
             a: UnsafePointer(a.pointer()), b: UnsafePointer(b.pointer()), output: result.pointer(), function: kernelFunction(op.kind),
-            rank: size(axes.rank), shape: axes.sixSizes, a_strides: axes.sixStrides(0), b_strides: axes.sixStrides(1))
+            rank: size(axes.rank), shape: axes.kernelShape, a_strides: axes.kernelStrides(0), b_strides: axes.kernelStrides(1))
         try append(.binaryF32, arguments, items: axes.rows)
     }
 

@@ -20,8 +20,8 @@ extension StepBuilder {
         axes.split(innerLimit: elementGrain)
         let arguments = alula_copy_args(
             input: UnsafeRawPointer(source.address + sourceOffset * bytes), output: target.address + targetOffset * bytes,
-            element_bytes: size(bytes), rank: size(axes.rank), shape: axes.sixSizes, in_strides: axes.sixStrides(0),
-            out_strides: axes.sixStrides(1))
+            element_bytes: size(bytes), rank: size(axes.rank), shape: axes.kernelShape, in_strides: axes.kernelStrides(0),
+            out_strides: axes.kernelStrides(1))
         try append(.copy, arguments, items: axes.rows, parallel: parallel)
     }
 

@@ -1,0 +1,22 @@
+/// The same numbers in every run: SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+package struct RandomNumbers: RandomNumberGenerator {
+    private var state: UInt64
+
+    package init(seed: UInt64) { state = seed }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    package mutating func floats(_ count: Int, in range: ClosedRange<Float> = -2...2) -> [Float] {
+        (0..<count).map { _ in Float.random(in: range, using: &self) }
+    }
+
+    package mutating func integers<I: FixedWidthInteger>(_ count: Int, in range: ClosedRange<I>) -> [I] {
+        (0..<count).map { _ in I.random(in: range, using: &self) }
+    }
+}
