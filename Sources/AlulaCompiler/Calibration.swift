@@ -95,8 +95,10 @@ public struct Calibration {
         session.run()
         let keepsCounts = method != .minMax
         for index in graph.values.indices where graph.values[index].constant == nil && graph.values[index].type.dataType == .f32 {
-            let values = session.value(ValueID(index)).bindMemory(to: Float.self)
-            guard histograms[index].observe(values, keepsCounts: keepsCounts) else { throw .notFinite(value: graph.displayName(ValueID(index))) }
+            let isFinite = session.withValue(ValueID(index)) { bytes in
+                histograms[index].observe(bytes.bindMemory(to: Float.self), keepsCounts: keepsCounts)
+            }
+            guard isFinite != false else { throw .notFinite(value: graph.displayName(ValueID(index))) }
         }
         samples += 1
     }

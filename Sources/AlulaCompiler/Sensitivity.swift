@@ -78,7 +78,7 @@ public struct Sensitivity {
     private func add(_ pair: inout Pair) throws(CompilerError) {
         do throws(RuntimeError) {
             for (a, b) in zip(
-                try floatSession.valueFloats(pair.float), try quantizedSession.valueFloats(pair.quantized))
+                try floatSession.valueFloats(pair.float) ?? [], try quantizedSession.valueFloats(pair.quantized) ?? [])
             {
                 let difference = Double(a) - Double(b)
                 pair.signal += Double(a) * Double(a)

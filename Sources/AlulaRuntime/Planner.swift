@@ -25,12 +25,16 @@ package struct MemoryPlan: Sendable, Equatable {
 package enum Planner {
     package static let alignment = 64
 
-    /// Tries several orders, keeps the smallest arena. The same buffers always give the same plan.
+    /// How often the buffers on top of the arena are tried first.
+    private static let refinements = 48
+
+    /// Tries several orders, then improves the best of them; keeps the smallest arena. The same buffers always give the same plan.
     package static func plan(_ buffers: [PlannedBuffer]) -> MemoryPlan {
         var aligned = buffers
         for index in aligned.indices { aligned[index].size = roundUp(aligned[index].size, alignment) }
         let bound = lowerBound(aligned)
         var best: MemoryPlan?
+        var bestOrder: [Int] = []
         let keys: [(PlannedBuffer) -> Int] = [
             { -$0.size },
             { -$0.size * ($0.last - $0.first + 1) },
@@ -45,11 +49,24 @@ package enum Planner {
             }
             for tight in [false, true] {
                 let plan = place(aligned, order, tight: tight, bound: bound)
-                if plan.byteCount < best?.byteCount ?? Int.max { best = plan }
+                if plan.byteCount < best?.byteCount ?? Int.max { (best, bestOrder) = (plan, order) }
                 if plan.byteCount == bound { return plan }
             }
         }
-        return best!
+        return refine(best!, aligned, bestOrder)
+    }
+
+    /// A buffer that ends at the arena's end found no lower gap because others came before it: so it comes first, and again for the next
+    /// one. Equal stages of a network, whose wide buffers all start at 0 when placed by size, get out of each other's way like this.
+    private static func refine(_ first: MemoryPlan, _ buffers: [PlannedBuffer], _ firstOrder: [Int]) -> MemoryPlan {
+        var (best, plan, order) = (first, first, firstOrder)
+        for _ in 0..<refinements where best.byteCount > best.lowerBound {
+            guard let place = order.lastIndex(where: { plan.offsets[$0] + buffers[$0].size == plan.byteCount }) else { break }
+            order.insert(order.remove(at: place), at: 0)
+            plan = self.place(buffers, order, tight: false, bound: first.lowerBound)
+            if plan.byteCount < best.byteCount { best = plan }
+        }
+        return best
     }
 
     /// Places buffers one by one, in the lowest gap that holds them or, if `tight`, in the smallest one.
