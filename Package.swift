@@ -50,6 +50,7 @@ let package = Package(
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .testTarget(name: "AlulaGraphTests", dependencies: ["AlulaGraph", "TestSupport"]),
         .testTarget(name: "AlulaKernelsTests", dependencies: ["AlulaKernels", "TestSupport"]),
+        .testTarget(name: "AlulaTests", dependencies: ["Alula", "AlulaGraph"]),
         .testTarget(name: "AlulaRuntimeTests", dependencies: ["AlulaRuntime", "TestSupport", "AllocationCounter"]),
         .testTarget(name: "AlulaCompilerTests", dependencies: ["AlulaCompiler", "TestSupport"]),
         .testTarget(

@@ -51,7 +51,8 @@ struct Convert: ParsableCommand {
         let start = alula_clock_nanoseconds()
         let weights = try WeightSource(source, configuration: config)
         let checkpoint = try weights.checkpoint()
-        guard EfficientFormer.recognizes(checkpoint) || arch != nil else {
+        // With a configuration the builder can say more than "unknown": which tensors are missing.
+        guard EfficientFormer.recognizes(checkpoint) || arch != nil || weights.configuration != nil else {
             throw Failure(weights.weights, "the tensor names are of no known architecture; --arch names one")
         }
         var (graph, report) = try built(checkpoint, weights)
