@@ -7,6 +7,8 @@ public enum CalibrationMethod: Sendable, Equatable {
     case minMax
     /// The range that holds this share of the numbers seen, such as 0.9999; the rest is clipped, half of it at each end.
     case percentile(Double)
+    /// The range with the smallest mean squared error of rounding and clipping together.
+    case meanSquaredError
 }
 
 /// What each value of a float graph was seen to hold over the calibration samples.
@@ -21,7 +23,7 @@ public struct Calibration {
         var limit: Float = 0
         var total = 0
 
-        mutating func observe(_ values: UnsafeBufferPointer<Float>, keepsCounts: Bool) -> Bool {
+        mutating func observe(_ values: UnsafeBufferPointer<Float>) -> Bool {
             var (smallest, largest) = (Float.infinity, -Float.infinity)
             var checksum: Float = 0
             for value in values {
@@ -32,7 +34,7 @@ public struct Calibration {
             guard checksum == 0 else { return false }
             low = min(low, smallest)
             high = max(high, largest)
-            if keepsCounts { count(values, reach: max(abs(smallest), abs(largest))) }
+            count(values, reach: max(abs(smallest), abs(largest)))
             return true
         }
 
@@ -71,7 +73,7 @@ public struct Calibration {
         }
     }
 
-    private let graph: Graph
+    let graph: Graph
     private let method: CalibrationMethod
     private var histograms: [Histogram]
     private let session: Session
@@ -93,10 +95,9 @@ public struct Calibration {
             do throws(RuntimeError) { try session.setInput(index, floats: input) } catch { throw .runtime(error) }
         }
         session.run()
-        let keepsCounts = method != .minMax
         for index in graph.values.indices where graph.values[index].constant == nil && graph.values[index].type.dataType == .f32 {
             let isFinite = session.withValue(ValueID(index)) { bytes in
-                histograms[index].observe(bytes.bindMemory(to: Float.self), keepsCounts: keepsCounts)
+                histograms[index].observe(bytes.bindMemory(to: Float.self))
             }
             guard isFinite != false else { throw .notFinite(value: graph.displayName(ValueID(index))) }
         }
@@ -110,7 +111,15 @@ public struct Calibration {
         switch method {
         case .minMax: return (histogram.low, histogram.high)
         case .percentile(let share): return histogram.range(leavingOut: (1 - share) / 2)
+        case .meanSquaredError: return histogram.bestRange { $0 }
         }
+    }
+
+    /// The range in front of an activation function whose results are what matters: numbers where the function is flat cost nothing.
+    func range(_ id: ValueID, before function: (Double) -> Double) -> (low: Float, high: Float)? {
+        let histogram = histograms[Int(id.index)]
+        guard histogram.low <= histogram.high else { return nil }
+        return histogram.bestRange(function)
     }
 
     /// Scale and zero point for a range, which is first widened to hold 0 exactly (padding and skipped windows need it).

@@ -67,19 +67,4 @@ extension UnaryFunction {
         case .hardSigmoid: min(max(x / 6 + 0.5, 0), 1)
         }
     }
-
-    /// Beyond these the function is constant to well under a step of 8 bits.
-    var flatBeyond: (low: Float, high: Float) {
-        switch self {
-        case .relu: (0, .infinity)
-        case .relu6: (0, 6)
-        case .gelu, .geluTanh: (-4, .infinity)
-        case .silu: (-10, .infinity)
-        case .hardSwish: (-3, .infinity)
-        case .sigmoid: (-8, 8)
-        case .tanh, .erf: (-4, 4)
-        case .hardSigmoid: (-3, 3)
-        default: (-.infinity, .infinity)
-        }
-    }
 }

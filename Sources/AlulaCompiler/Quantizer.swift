@@ -285,10 +285,9 @@ public struct Quantizer {
         result.addConstant(source.displayName(id) + ".table", TensorType(.u8, [256]), TensorData(elements: table))
     }
 
-    /// The range before an activation, cut where the function is flat, so that the 256 steps lie where they matter.
+    /// The range before an activation: where the function is flat it is cut, so that the 256 steps lie where they matter.
     private func preActivationQuantization(_ id: ValueID, _ function: UnaryFunction) throws(CompilerError) -> Quantization {
-        guard let range = calibration.range(id) else { throw .notCalibrated(value: source.displayName(id)) }
-        let flat = function.flatBeyond
-        return Calibration.quantization(low: max(range.low, flat.low), high: min(range.high, flat.high))
+        guard let range = calibration.range(id, before: function.value) else { throw .notCalibrated(value: source.displayName(id)) }
+        return Calibration.quantization(low: range.low, high: range.high)
     }
 }

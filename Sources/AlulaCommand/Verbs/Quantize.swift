@@ -31,10 +31,10 @@ struct Quantize: ParsableCommand {
     @Option(help: "How many samples to look at, at most.")
     var samples = 128
 
-    enum Method: String, ExpressibleByArgument, CaseIterable { case minmax, percentile }
+    enum Method: String, ExpressibleByArgument, CaseIterable { case minmax, percentile, mse }
 
-    @Option(help: "How ranges are chosen: everything seen, or all but the rarest (see --percentile).")
-    var method = Method.percentile
+    @Option(help: "How ranges are chosen: everything seen, all but the rarest (see --percentile), or the least squared error.")
+    var method = Method.minmax
 
     @Option(help: "The share of values, in percent, that stays inside the range.")
     var percentile = 99.99
@@ -104,7 +104,12 @@ struct Quantize: ParsableCommand {
     }
 
     private func calibrated(_ graph: Graph, _ loaders: [() throws -> Sample]) throws -> Calibration {
-        let method: CalibrationMethod = method == .minmax ? .minMax : .percentile(percentile / 100)
+        let method: CalibrationMethod =
+            switch method {
+            case .minmax: .minMax
+            case .percentile: .percentile(percentile / 100)
+            case .mse: .meanSquaredError
+            }
         var calibration = try naming(model) { try Calibration(graph, method: method, threads: threads) }
         var progress = Progress("calibrating", total: loaders.count)
         for loader in loaders {
