@@ -89,6 +89,7 @@ import Testing
             (#"{"id2label": {"one": "a"}}"#, "id2label = \"one\": is not a whole number"),
             (#"{"id2label": {"1": "a", "01": "b"}}"#, "id2label = 1: occurs twice"),
             (#"{"resolution": 700}"#, "resolution = 700: 1 to 64 are supported"),
+            (#"{"hidden_act": "a\nb", "pool_size": "a\nb"}"#, #"pool_size = "a\u{a}b": is not a whole number"#),
             (#"{"downsample_pad": 0}"#, nil),
             ("[1]", "the configuration is no JSON object"), ("{", "the configuration is no JSON object"),
         ] as [(String, String?)])

@@ -44,7 +44,9 @@ import Testing
             ]),
     ]
 
-    @Test(.needsFixture("hf_efficientformer_tiny_a"), arguments: cases)
+    @Test(
+        .needsFixture("hf_efficientformer_tiny_a"), .needsFixture("hf_efficientformer_tiny_b"),
+        .needsFixture("timm_efficientformer_tiny"), arguments: cases)
     func everyStageMatchesTheReference(_ test: Case) throws {
         let checkpoint = try SafetensorsImporter.checkpoint(at: Fixtures.path(test.folder))
         let configuration = try EfficientFormer.configuration(
@@ -114,7 +116,7 @@ import Testing
     }
 
     @Test(
-        .needsFixture("hf_efficientformer_tiny_a"),
+        .needsFixture("hf_efficientformer_tiny_a"), .needsFixture("timm_efficientformer_tiny"),
         arguments: ["hf_efficientformer_tiny_a", "timm_efficientformer_tiny"])
     func aConfigurationReadOffTheTensorsGivesTheSameGraph(_ folder: String) throws {
         let checkpoint = try SafetensorsImporter.checkpoint(at: Fixtures.path(folder))

@@ -7,6 +7,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "conv_internal.h"
 #include "fma.h"
+#include "kernels_internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,7 +194,7 @@ static float any_float(void) {
 static void check_fma(long count) {
     for (long i = 0; i < count; i++) {
         const float x = any_float(), y = any_float(), z = within(0, 3) ? any_float() : -x * y * (1 + (float)within(-2, 2) * 0x1p-23f);
-        const float expected = fmaf(x, y, z), actual = alula_fmaf(x, y, z);
+        const float expected = fmaf(x, y, z), actual = alula_fma(x, y, z);
         if (memcmp(&expected, &actual, 4) && !(expected != expected && actual != actual)) {
             if (++failures > 10) continue;
             printf("FAIL fma(%a, %a, %a) = %a, not %a\n", (double)x, (double)y, (double)z, (double)expected, (double)actual);
@@ -212,11 +213,31 @@ static const struct {
     {"depthwise_u8s8 avx2", check_u8s8, alula_depthwise_u8s8_avx2, 1},   {"depthwise_f32 avx2", check_f32, alula_depthwise_f32_avx2, 1},
 };
 
+// Table lookups of every length up to two registers and a tail, at every alignment.
+static void check_table(void) {
+    uint8_t table[256], input[64 + 200], expected[200], actual[200];
+    for (int i = 0; i < 256; i++) table[i] = (uint8_t)next();
+    for (int i = 0; i < (int)sizeof input; i++) input[i] = (uint8_t)next();
+    for (size_t n = 0; n < 200; n++) {
+        memset(expected, 0, sizeof expected);
+        memset(actual, 0, sizeof actual);
+        alula_table_u8_args args = {.input = input + n % 64, .table = table, .output = expected};
+        alula_table_u8_scalar(&args, 0, n, 0);
+        args.output = actual;
+        alula_table_u8_avx512vnni(&args, 0, n, 0);
+        if (memcmp(expected, actual, sizeof expected)) {
+            printf("table_u8_avx512vnni differs from scalar for %zu elements\n", n);
+            failures++;
+        }
+    }
+}
+
 int main(int count, char **arguments) {
     const long cases = count > 1 ? atol(arguments[1]) : 400;
     state = count > 2 ? strtoull(arguments[2], 0, 10) : 1;
     const char *only = count > 3 ? arguments[3] : "";
     check_fma(cases * 10000);
+    check_table();
     for (long i = 0; i < cases; i++) {
         for (size_t k = 0; k < sizeof kernels / sizeof *kernels; k++) {
             if (!strstr(kernels[k].name, only)) continue;

@@ -102,7 +102,7 @@ extension EfficientFormerConfiguration {
                 throw .configuration(key: "id2label", value: key.quotedForMessage, problem: "is not a whole number")
             }
             guard case .string(let label) = value else {
-                throw .configuration(key: "id2label.\(key)", value: value.excerpt, problem: "is not a string")
+                throw .configuration(key: "id2label.\(id)", value: value.excerpt, problem: "is not a string")
             }
             labelled.append((id, label))
         }

@@ -1,3 +1,4 @@
+import AlulaGraph
 import Foundation
 
 /// A parsed JSON value of a configuration, with numbers told apart from truth values.
@@ -25,7 +26,7 @@ enum ConfigurationValue: Equatable {
             case .null: "null"
             case .bool(let value): "\(value)"
             case .number(let value): Int(exactly: value).map { "\($0)" } ?? "\(value)"
-            case .string(let value): "\"" + value + "\""
+            case .string(let value): value.quotedForMessage
             case .array(let values): "[" + values.prefix(20).map(\.excerpt).joined(separator: ", ") + "]"
             case .object(let members): "an object of \(members.count) keys"
             }

@@ -14,17 +14,30 @@ struct SeededNumbers: RandomNumberGenerator {
         return mixed ^ (mixed >> 31)
     }
 
-    /// In [0, 1), a multiple of 2^-24.
-    mutating func unit() -> Float { Float(next() >> 40) * 0x1p-24 }
-
-    mutating func uniform(_ low: Float, _ high: Float) -> Float { low + (high - low) * unit() }
-
-    /// Nearly normal, within ±6 deviations: the sum of twelve uniform numbers needs no logarithm or cosine.
-    mutating func normal(_ deviation: Float) -> Float {
-        var sum: Float = -6
-        for _ in 0..<12 { sum += unit() }
-        return sum * deviation
+    enum Distribution {
+        case constant(Float)
+        case uniform(Float, Float)
+        /// Of this deviation around 0; numbers further out than `cut` are drawn again.
+        case normal(Float, cut: Float)
     }
+
+    mutating func draw(_ distribution: Distribution) -> Float {
+        switch distribution {
+        case .constant(let value): return value
+        case .uniform(let low, let high): return low + (high - low) * unit()
+        case .normal(let deviation, let cut):
+            while true {
+                // Nearly normal, within ±6 deviations: the sum of twelve uniform numbers needs no logarithm or cosine.
+                var sum: Float = -6
+                for _ in 0..<12 { sum += unit() }
+                let value = sum * deviation
+                if abs(value) <= cut { return value }
+            }
+        }
+    }
+
+    /// In [0, 1), a multiple of 2^-24.
+    private mutating func unit() -> Float { Float(next() >> 40) * 0x1p-24 }
 }
 
 /// How fresh weights are drawn.
@@ -65,46 +78,41 @@ extension EfficientFormer {
             }
             return CheckpointTensor(tensor.name, .i64, tensor.shape, TensorData(elements: indices))
         default:
-            let elements = (0..<count).map { _ in
+            let distribution =
                 switch initialization {
-                case .training: trainingNumber(tensor, &numbers)
-                case .sample: sampleNumber(tensor, &numbers)
+                case .training: trainingDistribution(tensor)
+                case .sample: sampleDistribution(tensor)
                 }
-            }
+            let elements = (0..<count).map { _ in numbers.draw(distribution) }
             return CheckpointTensor(tensor.name, .f32, tensor.shape, TensorData(elements: elements))
         }
     }
 
-    private static func trainingNumber(_ tensor: TensorSpecification, _ numbers: inout SeededNumbers) -> Float {
+    private static func trainingDistribution(_ tensor: TensorSpecification) -> SeededNumbers.Distribution {
         switch tensor.kind {
-        case .linearWeight: return truncatedNormal(&numbers)
+        case .linearWeight: return .normal(0.02, cut: 0.04)
         case .convolutionWeight:
-            if tensor.name.contains(".mlp.") { return truncatedNormal(&numbers) }
-            let bound = 1 / Float(tensor.shape.dropFirst().reduce(1, *)).squareRoot()
-            return numbers.uniform(-bound, bound)
-        case .normGamma, .runningVariance: return 1
-        case .layerScale: return 1e-5
-        case .bias, .normBeta, .attentionBiases, .runningMean, .batchCount, .attentionBiasIndices: return 0
+            if tensor.name.contains(".mlp.") { return .normal(0.02, cut: 0.04) }
+            let bound = 1 / fanIn(tensor).squareRoot()
+            return .uniform(-bound, bound)
+        case .normGamma, .runningVariance: return .constant(1)
+        case .layerScale: return .constant(1e-5)
+        case .bias, .normBeta, .attentionBiases, .runningMean, .batchCount, .attentionBiasIndices: return .constant(0)
         }
     }
 
-    private static func truncatedNormal(_ numbers: inout SeededNumbers) -> Float {
-        while true {
-            let value = numbers.normal(0.02)
-            if abs(value) <= 0.04 { return value }
-        }
-    }
-
-    private static func sampleNumber(_ tensor: TensorSpecification, _ numbers: inout SeededNumbers) -> Float {
+    private static func sampleDistribution(_ tensor: TensorSpecification) -> SeededNumbers.Distribution {
         switch tensor.kind {
-        case .convolutionWeight, .linearWeight:
-            return numbers.normal(1 / Float(tensor.shape.dropFirst().reduce(1, *)).squareRoot())
-        case .bias, .normBeta, .runningMean: return numbers.normal(0.1)
-        case .normGamma: return numbers.uniform(0.8, 1.2)
-        case .runningVariance: return numbers.uniform(0.6, 1.4)
-        case .layerScale: return numbers.uniform(0.2, 0.6)
-        case .attentionBiases: return numbers.normal(0.5)
-        case .batchCount, .attentionBiasIndices: return 0
+        case .convolutionWeight, .linearWeight: .normal(1 / fanIn(tensor).squareRoot(), cut: .infinity)
+        case .bias, .normBeta, .runningMean: .normal(0.1, cut: .infinity)
+        case .normGamma: .uniform(0.8, 1.2)
+        case .runningVariance: .uniform(0.6, 1.4)
+        case .layerScale: .uniform(0.2, 0.6)
+        case .attentionBiases: .normal(0.5, cut: .infinity)
+        case .batchCount, .attentionBiasIndices: .constant(0)
         }
     }
+
+    /// Products that one result sums.
+    private static func fanIn(_ tensor: TensorSpecification) -> Float { Float(tensor.shape.dropFirst().reduce(1, *)) }
 }
