@@ -28,7 +28,8 @@ package enum Planner {
     /// How often the buffers on top of the arena are tried first.
     private static let refinements = 48
 
-    /// Tries several orders, then improves the best of them; keeps the smallest arena. The same buffers always give the same plan.
+    /// Tries several orders, then improves the best of them; keeps the smallest arena. The same buffers always give the
+    /// same plan.
     package static func plan(_ buffers: [PlannedBuffer]) -> MemoryPlan {
         var aligned = buffers
         for index in aligned.indices { aligned[index].size = roundUp(aligned[index].size, alignment) }
@@ -56,12 +57,15 @@ package enum Planner {
         return refine(best!, aligned, bestOrder)
     }
 
-    /// A buffer that ends at the arena's end found no lower gap because others came before it: so it comes first, and again for the next
-    /// one. Equal stages of a network, whose wide buffers all start at 0 when placed by size, get out of each other's way like this.
+    /// A buffer that ends at the arena's end found no lower gap because others came before it: so it comes first, and
+    /// again for the next one. Equal stages of a network, whose wide buffers all start at 0 when placed by size, get out
+    /// of each other's way like this.
     private static func refine(_ first: MemoryPlan, _ buffers: [PlannedBuffer], _ firstOrder: [Int]) -> MemoryPlan {
         var (best, plan, order) = (first, first, firstOrder)
         for _ in 0..<refinements where best.byteCount > best.lowerBound {
-            guard let place = order.lastIndex(where: { plan.offsets[$0] + buffers[$0].size == plan.byteCount }) else { break }
+            guard let place = order.lastIndex(where: { plan.offsets[$0] + buffers[$0].size == plan.byteCount }) else {
+                break
+            }
             order.insert(order.remove(at: place), at: 0)
             plan = self.place(buffers, order, tight: false, bound: first.lowerBound)
             if plan.byteCount < best.byteCount { best = plan }

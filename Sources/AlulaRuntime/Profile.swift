@@ -34,6 +34,7 @@ public struct StepInfo: Sendable, Equatable {
 
     static func list(_ builder: StepBuilder, _ set: InstructionSet) -> [StepInfo] {
         let graph = builder.graph
+        let numbers = printedNumbers(graph)
         var previous = -1
         return builder.pending.map { pending in
             let isFirst = pending.node != previous
@@ -44,7 +45,8 @@ public struct StepInfo: Sendable, Equatable {
             guard pending.node < graph.nodes.count else { return info }
             let node = graph.nodes[pending.node]
             info.operatorName = node.op.name
-            info.resultName = label(node.outputs[0], in: graph)
+            let name = graph[node.outputs[0]].name
+            info.resultName = name.isEmpty ? String(numbers[Int(node.outputs[0].index)]) : name
             guard isFirst else { return info }
             info.macs = node.op.macs(graph.operandTypes(node.inputs), graph.type(node.outputs[0]))
             for id in node.inputs where !id.isNone { info.bytesRead += graph.type(id).byteCount }

@@ -215,17 +215,20 @@ struct StepBuilder {
 
 /// A value's name without `%`, or for nameless values the number that graph text gives them.
 func label(_ id: ValueID, in graph: Graph) -> String {
-    guard graph[id].name.isEmpty else { return graph[id].name }
-    var number = 0
-    for other in graph.inputs {
-        if other == id { return String(number) }
-        if graph[other].name.isEmpty { number += 1 }
+    graph[id].name.isEmpty ? String(printedNumbers(graph)[Int(id.index)]) : graph[id].name
+}
+
+/// By value index: the number that graph text gives to a nameless value.
+func printedNumbers(_ graph: Graph) -> [Int] {
+    var numbers = [Int](repeating: 0, count: graph.values.count)
+    var count = 0
+    let number = { (id: ValueID) in
+        numbers[Int(id.index)] = count
+        if graph[id].name.isEmpty { count += 1 }
     }
+    for id in graph.inputs { number(id) }
     for node in graph.nodes {
-        for other in node.outputs {
-            if other == id { return String(number) }
-            if graph[other].name.isEmpty { number += 1 }
-        }
+        for id in node.outputs { number(id) }
     }
-    return String(number)
+    return numbers
 }
