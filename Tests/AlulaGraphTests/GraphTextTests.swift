@@ -28,7 +28,7 @@ private let sample = """
 
     @Test func everyOperatorRoundTrips() throws {
         let lines: [(String, String)] = [
-            ("f32[1,5,6,8]", "conv2d(%x, @w) stride=1,2 pad=1,0,2,1 dilation=2 groups=2 act=relu : f32[1,4,2,4]"),
+            ("f32[1,5,6,8]", "conv2d(%x, @w) stride=1,2 pad=1,0,2,1 dilation=2 groups=2 act=relu : f32[1,6,2,4]"),
             ("f32[1,3,3,4]", "conv_transpose2d(%x, @w) stride=2 output_pad=1,0 : f32[1,8,7,6]"),
             ("f32[2,7,8]", "linear(%x, @w) act=silu : f32[2,7,5]"),
             ("f32[2,7,8]", "matmul(%x, %x) transpose_b=true scale=0.5 : f32[2,7,7]"),
@@ -60,7 +60,8 @@ private let sample = """
 
     @Test(arguments: [
         ("", "expected 'alula 1'"),
-        ("alula 2\n", "unexpected text"),
+        ("alula 2\n", "expected 'alula 1'"),
+        ("alula 1 2\n", "unexpected text"),
         ("alula 1\ninput %x : f99[1]\n", "f99 is not an element type"),
         ("alula 1\ninput %x : f32[0]\noutput %x\n", "empty or too large"),
         ("alula 1\ninput %x : f32[1,2,3,4,5,6,7]\n", "more than 6 axes"),
