@@ -24,5 +24,8 @@ done
 if [ ! -d "$models/efficientformer_l1_seed0" ]; then
     PYTHONPATH=$generator "$python" "$generator/full_size.py" "$models" efficientformer_l1 --no-tf
 fi
+if [ ! -d "$models/peers/efficientformer_l1_seed0" ]; then
+    "$python" benchmarks/peers/quantize.py --models-dir "$models" --photos "$photos"
+fi
 "$python" benchmarks/peers/sqnr.py --models-dir "$models" --photos "$photos" --alula .build/release/alula
 "$python" benchmarks/peers/bench.py --models-dir "$models" --photos "$photos" --alula .build/release/alula "$@"
