@@ -2,7 +2,7 @@
 SWIFT ?= swift
 BIN = .build/release
 PACKAGES = libjpeg-dev libpng-dev pkg-config
-TEST_PACKAGES = libsimde-dev libc6-dev-arm64-cross qemu-user-static lld
+TEST_PACKAGES = libsimde-dev libc6-dev-arm64-cross libgcc-12-dev-arm64-cross qemu-user-static lld
 
 .PHONY: all deps test-deps build demo test unit debug-test emulation embedded format lint bench fuzz clean
 
@@ -48,7 +48,7 @@ unit: build
 debug-test:
 	$(SWIFT) test --scratch-path .build-debug --filter 'AlulaGraphTests|AlulaCompilerTests|EfficientFormerTests'
 
-# Instruction sets that this CPU lacks, through SIMDe.
+# Instruction sets that this CPU lacks: AVX-512 through SIMDe, Arm through qemu.
 emulation: test-deps
 	Tests/KernelEmulation/run.sh
 
