@@ -5,8 +5,8 @@
 // 32 bits: 16 multiply-adds in three instructions, where widening to 16 bits first makes 4 an instruction. A weight of -128 (the
 // quantizer writes none) could overflow the pair; a panel with one sums every product in 32 bits.
 //
-// Bound: one such instruction a cycle on A53 and A55, 5.3 multiply-adds. A 3x16 tile has 72 of them for 8 + 3 loads and 6 more to
-// flip and spread the activations, and uses all 32 registers.
+// Bound: one such instruction a cycle on A53 and A55, 5.3 multiply-adds. A 2x16 tile has 48 of them for 8 + 2 loads and 4 more to flip and
+// spread the activations; a third row would spill.
 #include "neon_internal.h"
 #if ALULA_ARM64
 
@@ -32,31 +32,35 @@ static void repack(int8_t *to, const int8_t *weight, size_t taps, size_t quads) 
 ALULA_NEON_INLINE void tile(const alula_panel *p, size_t row, const uint8_t *const *pointers, size_t stride, const int rows,
                             const int apart) {
     // Register j of a row: channels 2j and 2j + 1, two partial sums of each.
-    int32x4_t sum[3][8];
+    int32x4_t sum[2][8];
     ALULA_UNROLL for (int r = 0; r < rows; r++) {
         ALULA_UNROLL for (int j = 0; j < 8; j++) sum[r][j] = vdupq_n_s32(0);
     }
     const int8_t *weight = p->weight;
     for (size_t tap = 0; tap < p->taps; tap++, pointers += stride) {
-        const uint8_t *x[3];
+        const uint8_t *x[2];
         ALULA_UNROLL for (int r = 0; r < rows; r++) x[r] = pointers[r];
         for (size_t c = 0; c < 4 * p->quads; c += 8, weight += 128) {
-            int8x16_t v[3];
+            int8x16_t v[2];
             ALULA_UNROLL for (int r = 0; r < rows; r++) {
                 const uint32x2_t two = vreinterpret_u32_u8(veor_u8(vld1_u8(x[r] + c), vdup_n_u8(0x80)));
                 const uint32x4_t wide = vcombine_u32(two, two);
                 v[r] = vreinterpretq_s8_u32(vzip1q_u32(wide, wide));
             }
-            ALULA_UNROLL for (int j = 0; j < 8; j++) {
-                const int8x16_t w = vld1q_s8(weight + 16 * j);
-                ALULA_UNROLL for (int r = 0; r < rows; r++) {
-                    const int16x8_t first = vmull_s8(vget_low_s8(w), vget_low_s8(v[r]));
-                    if (apart) {
-                        sum[r][j] = vpadalq_s16(vpadalq_s16(sum[r][j], first), vmull_high_s8(w, v[r]));
-                    } else {
-                        sum[r][j] = vpadalq_s16(sum[r][j], vmlal_high_s8(first, w, v[r]));
+            ALULA_UNROLL for (int j = 0; j < 8; j += 2) {
+                const int8x16_t w[2] = {vld1q_s8(weight + 16 * j), vld1q_s8(weight + 16 * j + 16)};
+                ALULA_UNROLL for (int i = 0; i < 2; i++) {
+                    ALULA_UNROLL for (int r = 0; r < rows; r++) {
+                        const int16x8_t first = vmull_s8(vget_low_s8(w[i]), vget_low_s8(v[r]));
+                        if (apart) {
+                            sum[r][j + i] = vpadalq_s16(vpadalq_s16(sum[r][j + i], first), vmull_high_s8(w[i], v[r]));
+                        } else {
+                            sum[r][j + i] = vpadalq_s16(sum[r][j + i], vmlal_high_s8(first, w[i], v[r]));
+                        }
                     }
                 }
+                // The next products wait for these sums: the compiler would start all at once, and spill sums for it.
+                ALULA_UNROLL for (int r = 0; r < rows; r++) __asm__("" : "+w"(v[r]), "+w"(sum[r][j]), "+w"(sum[r][j + 1]));
             }
         }
     }
@@ -73,11 +77,11 @@ ALULA_NEON_INLINE void tile(const alula_panel *p, size_t row, const uint8_t *con
     static void alula_gemm_u8s8_##NAME##_neon(const alula_panel *p, size_t row, const uint8_t *const *pointers, size_t stride) {   \
         tile(p, row, pointers, stride, ROWS, APART);                                                                                    \
     }
-TILE(3x16, 3, 0) TILE(2x16, 2, 0) TILE(1x16, 1, 0) TILE(1x16_apart, 1, 1)
+TILE(2x16, 2, 0) TILE(1x16, 1, 0) TILE(1x16_apart, 1, 1)
 #undef TILE
 
 static const alula_panel_height heights[] = {
-    {3, alula_gemm_u8s8_3x16_neon}, {2, alula_gemm_u8s8_2x16_neon}, {1, alula_gemm_u8s8_1x16_neon},
+    {2, alula_gemm_u8s8_2x16_neon}, {1, alula_gemm_u8s8_1x16_neon},
 };
 static const alula_panel_height heights_apart[] = {{1, alula_gemm_u8s8_1x16_apart_neon}};
 
