@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the kernels of instruction sets that this CPU may lack, against the scalar definition, bit for bit: AVX-512 VNNI through SIMDe's
-# plain C versions of the intrinsics, the Arm ones cross-compiled and run by qemu as three cpu models.
+# plain C versions of the intrinsics, the Arm ones cross-compiled and run by qemu as three cpu models, WebAssembly's in Node.
 #   Tests/KernelEmulation/run.sh [cases] [seed]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -12,7 +12,7 @@ mkdir -p $out
 compiler=$(dirname "$(readlink -f "$(command -v swiftc)")")/clang
 flags=(-O1 -std=c11 -Wno-psabi -ITests/KernelEmulation -I$kernels -I$kernels/include)
 # Programs are rebuilt when any source changed; the emulated intrinsics take a minute to compile.
-newest=$(ls -t $kernels/*.c $kernels/*.h $kernels/include/*.h Tests/KernelEmulation/* | head -1)
+newest=$(ls -t $kernels/*.c $kernels/*.h $kernels/include/*.h Tests/KernelEmulation/*.* Tests/KernelEmulation/wasm/* | head -1)
 skipped=0
 skip() {
     echo "SKIPPED kernel emulation of $1: $2"
@@ -66,5 +66,23 @@ if [ ${#models[@]} -gt 0 ]; then
         echo "arm kernels, cpu $model:"
         if [ "$model" = native ]; then $out/check_arm "$cases" "$seed"; else "$qemu" -cpu "$model" $out/check_arm "$cases" "$seed"; fi
     done
+fi
+
+linker=$(dirname "$compiler")/wasm-ld
+if ! command -v node >/dev/null || [ ! -x "$linker" ]; then
+    skip simd128 "needs node, and the Swift toolchain's wasm-ld"
+else
+    if [ ! -e $out/check.wasm ] || [ "$newest" -nt $out/check.wasm ]; then
+        ls $kernels/*.c Tests/KernelEmulation/check_wasm.c | compile wasm --target=wasm32-unknown-none-wasm -msimd128 -ffreestanding \
+            -fno-builtin -ITests/KernelEmulation/wasm "${flags[@]}" -O2
+        "$linker" --no-entry $out/wasm/*.o -o $out/check.wasm
+    fi
+    node -e '
+        const [file, cases, seed] = process.argv.slice(1)
+        WebAssembly.instantiate(require("fs").readFileSync(file), {}).then(({ instance }) => {
+            const failures = instance.exports.check(Number(cases), Number(seed))
+            console.log(`wasm simd128, in Node: ${cases} cases, ` + (failures < 0 ? "no such kernels" : `${failures} failures`))
+            process.exit(failures ? 1 : 0)
+        })' $out/check.wasm "$cases" "$seed"
 fi
 if [ $skipped -gt 0 ]; then echo "kernel emulation: $skipped SKIPPED"; fi
