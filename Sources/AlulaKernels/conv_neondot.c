@@ -43,6 +43,8 @@ ALULA_NEONDOT_INLINE void tile(const alula_panel *p, size_t row, const uint8_t *
             ALULA_UNROLL for (int r = 0; r < rows; r++) {
                 v[r] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(x[r]), flip));
                 x[r] += 16;
+                // Weights are loaded once this is done: earlier, they and the constant together would spill sums.
+                __asm__("" : "+r"(weight), "+w"(v[r]));
             }
             if (left >= 4) {
                 ALULA_UNROLL for (int lane = 0; lane < 4; lane++) step(sum, weight + 64 * lane, v, rows, lane);

@@ -76,7 +76,8 @@ static const alula_kernel_table *const tables[ALULA_ISA_COUNT] = {
 
 #elif ALULA_ARM64
 
-// The scalar files are compiled to the base set's vector instructions already, with fused multiply-adds: what is not written by hand is theirs.
+// The scalar files are compiled to the base set's vector instructions already, with fused multiply-adds: what is not written by hand is
+// theirs.
 #define ARM_TABLE(NAME, ISA)                               \
     static const alula_kernel_table NAME##_table = {       \
         .isa = ISA,                                        \

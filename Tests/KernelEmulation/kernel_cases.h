@@ -91,14 +91,16 @@ static void check_u8s8(const char *name, alula_kernel kernel, int depthwise) {
         weight[i] = (int8_t)(extreme ? (within(0, 8) ? 127 : least) : within(least, 127));
         if (!depthwise && i / 64 % quads == quads - 1 && real % 4 && i % 4 >= real % 4) weight[i] = 0;
     }
-    const int loud = within(1, 5) == 1;
+    // Halves make ties.
+    const int loud = within(1, 5) == 1, halves = within(1, 4) == 1;
     for (size_t i = 0; i < padded; i++) {
         bias[i] = extreme ? within(-2000000, 2000000) : within(-20000, 20000);
         multiplier[i] = loud ? small_float() * 60000 : (small_float() + 1.0f) * 2e-3f;
+        if (halves) multiplier[i] = 1.0f / (float)(2 << within(0, 10));
     }
     alula_conv_u8s8_args a = {.window = w, .input = input, .weight = weight, .bias = bias, .multiplier = multiplier, .pad_row = pad_row,
                               .zero = within(0, 255), .low = 0, .high = 255, .residual_zero = within(0, 255),
-                              .residual_multiplier = small_float() * 2};
+                              .residual_multiplier = halves ? 0.5f : small_float() * 2};
     if (within(0, 2) == 0) a.low = a.zero;
     if (within(0, 2) == 0) a.high = within(a.low, 255);
     const int mode = within(0, 4);
