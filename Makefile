@@ -48,7 +48,7 @@ unit: build
 debug-test:
 	$(SWIFT) test --scratch-path .build-debug --filter 'AlulaGraphTests|AlulaCompilerTests|EfficientFormerTests'
 
-# Instruction sets that this CPU lacks, through SIMDe.
+# Instruction sets that this CPU lacks: AVX-512 through SIMDe, Arm through qemu, wasm in Node.
 emulation: test-deps
 	Tests/KernelEmulation/run.sh
 

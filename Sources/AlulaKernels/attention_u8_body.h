@@ -47,13 +47,20 @@ static void pack_item(const alula_attention_u8_args *p, const alula_attention_la
     }
 }
 
-// sums[i] = sum over r of factors[r] * panel[r][i]
+typedef int16_t i16_block __attribute__((vector_size(32)));
+typedef int32_t i32_block __attribute__((vector_size(64)));
+
+// sums[i] = sum over r of factors[r] * panel[r][i]; columns is a multiple of 16, whose sums stay in registers.
 static void weigh_rows(const int16_t *factors, size_t rows, const int16_t *panel, size_t columns, int32_t *sums) {
-    for (size_t i = 0; i < columns; i++) sums[i] = 0;
-    for (size_t r = 0; r < rows; r++) {
-        int32_t factor = factors[r];
-        const int16_t *row = panel + r * columns;
-        ALULA_VECTORIZE for (size_t i = 0; i < columns; i++) sums[i] += factor * row[i];
+    for (size_t first = 0; first < columns; first += 16) {
+        i32_block sum = {0};
+        const int16_t *row = panel + first;
+        for (size_t r = 0; r < rows; r++, row += columns) {
+            i16_block x, factor = (i16_block){0} + factors[r];
+            __builtin_memcpy(&x, row, sizeof x);
+            sum += __builtin_convertvector(factor, i32_block) * __builtin_convertvector(x, i32_block);
+        }
+        __builtin_memcpy(sums + first, &sum, sizeof sum);
     }
 }
 

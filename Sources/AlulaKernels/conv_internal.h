@@ -1,6 +1,7 @@
 // What the convolution files share: their kernels' names, the walk over output pixels, and the shape of scratch memory.
 #pragma once
 #include "alula_kernels.h"
+#include "arm.h"
 
 void alula_conv_u8s8_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_u8s8_avx2(const void *args, size_t begin, size_t end, void *scratch);
@@ -13,6 +14,13 @@ void alula_conv_f32_avx512(const void *args, size_t begin, size_t end, void *scr
 void alula_depthwise_f32_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_depthwise_f32_avx2(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_transpose_f32_scalar(const void *args, size_t begin, size_t end, void *scratch);
+void alula_conv_u8s8_neon(const void *args, size_t begin, size_t end, void *scratch);
+void alula_conv_u8s8_neondot(const void *args, size_t begin, size_t end, void *scratch);
+void alula_conv_u8s8_i8mm(const void *args, size_t begin, size_t end, void *scratch);
+void alula_depthwise_u8s8_neon(const void *args, size_t begin, size_t end, void *scratch);
+void alula_conv_f32_neon(const void *args, size_t begin, size_t end, void *scratch);
+void alula_depthwise_f32_neon(const void *args, size_t begin, size_t end, void *scratch);
+void alula_conv_u8s8_simd128(const void *args, size_t begin, size_t end, void *scratch);
 
 static inline size_t alula_round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 static inline size_t alula_min(size_t a, size_t b) { return a < b ? a : b; }
@@ -67,6 +75,8 @@ enum { ALULA_AVX2_ROW_BYTES = 64 * 1024, ALULA_AVX2_ROWS = 96, ALULA_AVX2_TILE_R
 enum { ALULA_AVX2_DIRECT_ROWS = 3 };
 // The others keep a block of pointers, one a row and tap. 96 is a multiple of all tile heights (12, 8, 6).
 enum { ALULA_POINTER_ROWS = 96 };
+// Bytes that a panel of 16 output channels takes a byte of depth once repacked: reordered on Arm, widened to 16 bits on wasm.
+enum { ALULA_REPACKED_BYTES = ALULA_ARM64 ? 16 : 32 };
 
 // Bytes of one widened row; a stride of whole pages would put all rows of a tile into one set of the first-level cache.
 static inline size_t alula_avx2_row_bytes(size_t depth) {
@@ -83,6 +93,44 @@ static inline size_t alula_avx2_max_rows(size_t depth) {
 static inline size_t alula_block_rows(size_t rows, size_t most, size_t tile) {
     const size_t blocks = (rows + most - 1) / most;
     return alula_min(most, alula_round_up((rows + blocks - 1) / blocks, tile));
+}
+
+// Pixels that a depthwise kernel takes together.
+enum { ALULA_DEPTHWISE_PIXELS = 4 };
+
+// Pointers to the taps of up to 4 pixels of a row, [taps rounded up to even][4]; spare pixels and a spare tap repeat valid ones. Windows
+// inside the image (most) need no test a tap.
+static inline void alula_fill_depthwise_pointers(const uint8_t **to, const alula_conv_u8s8_args *a, alula_place place, size_t pixels) {
+    const alula_window *w = &a->window;
+    const size_t most = ALULA_DEPTHWISE_PIXELS, taps = alula_taps(w);
+    const size_t step_x = (size_t)w->dilation_w * (size_t)w->in_c, step_y = (size_t)w->dilation_h * (size_t)w->in_w * (size_t)w->in_c;
+    const size_t step = (size_t)w->stride_w * (size_t)w->in_c;
+    const int32_t last_x = place.in_x + (ALULA_DEPTHWISE_PIXELS - 1) * w->stride_w + (w->kernel_w - 1) * w->dilation_w;
+    const int inside = pixels == most && place.in_y >= 0 && place.in_y + (w->kernel_h - 1) * w->dilation_h < w->in_h
+                       && place.in_x >= 0 && last_x < w->in_w;
+    if (inside) {
+        const uint8_t *corner = a->input + alula_tap_offset(w, &place, 0, 0), **entry = to;
+        for (int32_t ky = 0; ky < w->kernel_h; ky++, corner += step_y) {
+            const uint8_t *from = corner;
+            for (int32_t kx = 0; kx < w->kernel_w; kx++, from += step_x, entry += most) {
+                for (size_t i = 0; i < most; i++) entry[i] = from + i * step;
+            }
+        }
+    } else {
+        for (size_t i = 0; i < most; i++) {
+            const uint8_t **entry = to + i;
+            for (int32_t ky = 0; ky < w->kernel_h; ky++) {
+                for (int32_t kx = 0; kx < w->kernel_w; kx++, entry += most) {
+                    const int64_t offset = alula_tap_offset(w, &place, ky, kx);
+                    *entry = offset < 0 ? a->pad_row : a->input + offset;
+                }
+            }
+            if (i + 1 < pixels) alula_place_advance(w, &place);
+        }
+    }
+    if (taps % 2) {
+        for (size_t i = 0; i < most; i++) to[taps * most + i] = to[(taps - 1) * most + i];
+    }
 }
 
 // Pointers to the inputs of `rows` output pixels, in groups of `tile` rows: [rows / tile][taps][tile]. place moves on by the rows.

@@ -33,13 +33,20 @@ static void finish_u8s8(const alula_conv_u8s8_args *a, int32_t sum, float multip
 size_t alula_conv_u8s8_scratch(const alula_conv_u8s8_args *args) {
     const alula_window *w = &args->window;
     const size_t depth = alula_depth_u8s8(w), pixels = alula_pixels(w);
+    // AVX-512, Arm, wasm: pointers.
+    const size_t pointers = alula_min(ALULA_POINTER_ROWS, alula_round_up(pixels, 12)) * alula_taps(w) * sizeof(void *) + 64;
+#if defined(__x86_64__)
     // AVX2: the widened rows, and one panel of 16 output channels widened.
     const size_t rows = alula_min(alula_avx2_max_rows(depth), pixels);
     const size_t panel = rows > ALULA_AVX2_DIRECT_ROWS ? 32 * depth : 0;
     const size_t widened = rows * alula_avx2_row_bytes(depth) + panel + 128;
-    // AVX-512: pointers.
-    const size_t pointers = alula_min(ALULA_POINTER_ROWS, alula_round_up(pixels, 12)) * alula_taps(w) * sizeof(void *) + 64;
     return alula_round_up(widened > pointers ? widened : pointers, 64);
+#else
+    // One panel of 16 output channels in another order (Arm), each tap's channels padded to a multiple of 8, or widened (wasm).
+    (void)depth;
+    const size_t channels = alula_round_up(alula_group_inputs(w), 8);
+    return alula_round_up(pointers, 64) + alula_taps(w) * channels * ALULA_REPACKED_BYTES;
+#endif
 }
 
 void alula_conv_u8s8_scalar(const void *args, size_t begin, size_t end, void *scratch) {

@@ -11,7 +11,7 @@
 // loads that widen, two unpacks, two vpmaddwd and two vpaddd. Unpacking is per 128-bit lane: the low sum holds channels 0-3 and 8-11,
 // the high one 4-7 and 12-15, which the epilogue's packs put in order again.
 
-enum { PIXELS = 4 };
+enum { PIXELS = ALULA_DEPTHWISE_PIXELS };
 
 // [taps][channels] s8 becomes [pairs of taps][channels / 16][low 8, high 8][2] s16.
 ALULA_AVX2 static void pair_weights(int16_t *to, const int8_t *weight, size_t taps, size_t channels) {
@@ -92,41 +92,6 @@ ALULA_AVX2 static void alula_depthwise_u8s8_4x16_avx2(const alula_conv_u8s8_args
     finish(a, sum[2], sum[2 + (pixels > 3)], a->multiplier + c, at + 2 * channels, at + (pixels > 3 ? 3 : 2) * channels, count);
 }
 
-// Pointers of up to PIXELS pixels of a row, [taps rounded up to even][PIXELS]; spare pixels and a spare tap repeat valid ones. Windows
-// inside the image (most) need no test a tap.
-static void fill_row_pointers(const uint8_t **to, const alula_conv_u8s8_args *a, alula_place place, size_t pixels) {
-    const alula_window *w = &a->window;
-    const size_t taps = alula_taps(w);
-    const size_t step_x = (size_t)w->dilation_w * (size_t)w->in_c, step_y = (size_t)w->dilation_h * (size_t)w->in_w * (size_t)w->in_c;
-    const size_t step = (size_t)w->stride_w * (size_t)w->in_c;
-    const int32_t last_x = place.in_x + (PIXELS - 1) * w->stride_w + (w->kernel_w - 1) * w->dilation_w;
-    const int inside = pixels == PIXELS && place.in_y >= 0 && place.in_y + (w->kernel_h - 1) * w->dilation_h < w->in_h
-                       && place.in_x >= 0 && last_x < w->in_w;
-    if (inside) {
-        const uint8_t *corner = a->input + alula_tap_offset(w, &place, 0, 0), **entry = to;
-        for (int32_t ky = 0; ky < w->kernel_h; ky++, corner += step_y) {
-            const uint8_t *from = corner;
-            for (int32_t kx = 0; kx < w->kernel_w; kx++, from += step_x, entry += PIXELS) {
-                ALULA_UNROLL for (size_t i = 0; i < PIXELS; i++) entry[i] = from + i * step;
-            }
-        }
-    } else {
-        for (size_t i = 0; i < PIXELS; i++) {
-            const uint8_t **entry = to + i;
-            for (int32_t ky = 0; ky < w->kernel_h; ky++) {
-                for (int32_t kx = 0; kx < w->kernel_w; kx++, entry += PIXELS) {
-                    const int64_t offset = alula_tap_offset(w, &place, ky, kx);
-                    *entry = offset < 0 ? a->pad_row : a->input + offset;
-                }
-            }
-            if (i + 1 < pixels) alula_place_advance(w, &place);
-        }
-    }
-    if (taps % 2) {
-        for (size_t i = 0; i < PIXELS; i++) to[taps * PIXELS + i] = to[(taps - 1) * PIXELS + i];
-    }
-}
-
 ALULA_AVX2 void alula_depthwise_u8s8_avx2(const void *args, size_t begin, size_t end, void *scratch) {
     const alula_conv_u8s8_args *a = args;
     const alula_window *w = &a->window;
@@ -138,7 +103,7 @@ ALULA_AVX2 void alula_depthwise_u8s8_avx2(const void *args, size_t begin, size_t
         alula_place place = alula_place_of(w, row * (size_t)w->out_w);
         for (size_t x = 0; x < (size_t)w->out_w; x += PIXELS, place.x += PIXELS, place.in_x += PIXELS * w->stride_w) {
             const size_t pixels = alula_min(PIXELS, (size_t)w->out_w - x);
-            fill_row_pointers(pointers, a, place, pixels);
+            alula_fill_depthwise_pointers(pointers, a, place, pixels);
             for (size_t c = 0; c < channels; c += 16) {
                 alula_depthwise_u8s8_4x16_avx2(a, pointers, weight + 2 * c, pairs, 2 * padded, c, row * (size_t)w->out_w + x, pixels);
             }

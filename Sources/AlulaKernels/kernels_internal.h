@@ -1,6 +1,7 @@
 // Every kernel of every instruction set, for dispatch.c.
 #pragma once
 #include "alula_kernels.h"
+#include "arm.h"
 
 #define ALULA_HIDDEN __attribute__((visibility("hidden")))
 #define ALULA_DECLARE(family, isa) ALULA_HIDDEN void alula_##family##_##isa(const void *args, size_t begin, size_t end, void *scratch);
@@ -17,4 +18,7 @@ ALULA_GENERAL_FAMILIES(ALULA_DECLARE, scalar)
 #if defined(__x86_64__)
 ALULA_GENERAL_FAMILIES(ALULA_DECLARE, avx2)
 ALULA_DECLARE(table_u8, avx512vnni)
+#endif
+#if ALULA_ARM64
+ALULA_DECLARE(table_u8, neon)
 #endif

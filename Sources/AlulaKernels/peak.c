@@ -1,6 +1,7 @@
 // The most u8*s8 multiply-adds a second that this CPU can do: the instructions of the inner loops on registers alone. What a kernel
 // reaches is stated as a share of this.
 #include "alula_kernels.h"
+#include "arm.h"
 
 // Each returns the multiply-adds that it did; the sum goes to *sink so that nothing is optimized away.
 enum { ROUNDS = 20000 };
@@ -49,6 +50,31 @@ __attribute__((target("avx512f,avx512vnni"))) static double avx512vnni_work(int3
     *sink ^= _mm512_reduce_add_epi32(sum[0]);
     return 24.0 * 64 * ROUNDS;
 }
+#elif ALULA_ARM64
+#include <arm_neon.h>
+
+// STEP adds `multiply_adds` products to an int32x4_t, from x and w.
+#define ARM_WORK(NAME, FEATURES, TYPE_X, STEP, MULTIPLY_ADDS)                                                                           \
+    FEATURES static double NAME##_work(int32_t *sink) {                                                                                 \
+        int32x4_t sum[16];                                                                                                              \
+        TYPE_X x;                                                                                                                       \
+        __builtin_memset(&x, *sink, sizeof x);                                                                                          \
+        const int8x16_t w = vdupq_n_s8(1);                                                                                              \
+        for (int j = 0; j < 16; j++) sum[j] = vdupq_n_s32(0);                                                                           \
+        for (int i = 0; i < ROUNDS; i++) {                                                                                              \
+            _Pragma("clang loop unroll(full)") for (int j = 0; j < 16; j++) {                                                           \
+                __asm__ volatile("" : "+w"(x));                                                                                         \
+                sum[j] = STEP;                                                                                                          \
+            }                                                                                                                           \
+        }                                                                                                                               \
+        for (int j = 1; j < 16; j++) sum[0] = veorq_s32(sum[0], sum[j]);                                                                \
+        *sink ^= vaddvq_s32(sum[0]);                                                                                                    \
+        return 16.0 * MULTIPLY_ADDS * ROUNDS;                                                                                           \
+    }
+ARM_WORK(neon, , int8x16_t, vpadalq_s16(sum[j], vmlal_high_s8(vmull_s8(vget_low_s8(x), vget_low_s8(w)), x, w)), 16)
+ARM_WORK(neondot, __attribute__((target("dotprod"))), int8x16_t, vdotq_s32(sum[j], x, w), 16)
+ARM_WORK(i8mm, __attribute__((target("i8mm"))), uint8x16_t, vusmmlaq_s32(sum[j], x, w), 32)
+#undef ARM_WORK
 #endif
 
 double alula_measure_peak_u8s8(alula_isa isa, uint64_t (*clock)(void), double milliseconds) {
@@ -57,6 +83,10 @@ double alula_measure_peak_u8s8(alula_isa isa, uint64_t (*clock)(void), double mi
 #if defined(__x86_64__)
     if (isa == ALULA_ISA_AVX2) work = avx2_work;
     if (isa == ALULA_ISA_AVX512VNNI) work = avx512vnni_work;
+#elif ALULA_ARM64
+    if (isa == ALULA_ISA_NEON) work = neon_work;
+    if (isa == ALULA_ISA_NEONDOT) work = neondot_work;
+    if (isa == ALULA_ISA_I8MM) work = i8mm_work;
 #endif
     // The best of many short spans: others share the machine.
     int32_t sink = 3;

@@ -31,12 +31,20 @@ public enum InstructionSet: UInt32, Sendable, CaseIterable {
     case scalar = 0
     case avx2 = 1
     case avx512vnni = 2
+    case neon = 3
+    case neondot = 4
+    case i8mm = 5
+    case simd128 = 6
 
     public var name: String {
         switch self {
         case .scalar: "scalar"
         case .avx2: "avx2"
         case .avx512vnni: "avx512vnni"
+        case .neon: "neon"
+        case .neondot: "neondot"
+        case .i8mm: "i8mm"
+        case .simd128: "simd128"
         }
     }
 

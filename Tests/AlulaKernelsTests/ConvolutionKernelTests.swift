@@ -21,7 +21,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [ALULA_ISA_AVX2, ALULA_ISA_AVX512VNNI])
+    @Test(arguments: [ALULA_ISA_AVX2, ALULA_ISA_AVX512VNNI, ALULA_ISA_NEON, ALULA_ISA_NEONDOT, ALULA_ISA_I8MM, ALULA_ISA_SIMD128])
     func everyInstructionSetEqualsScalar(_ isa: alula_isa) {
         guard let table = alula_kernels_for(isa) else {
             print("not run: convolution kernels of instruction set \(isa.rawValue), which this CPU lacks")
@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test func measuredPeakIsPositiveForAvailableInstructionSetsOnly() {
-        for isa in [ALULA_ISA_SCALAR, ALULA_ISA_AVX2, ALULA_ISA_AVX512VNNI] {
+        for isa in (0..<UInt32(ALULA_ISA_COUNT)).map(alula_isa.init(rawValue:)) {
             let peak = alula_measure_peak_u8s8(isa, { nanoseconds() }, 1)
             #expect((peak > 0) == (alula_kernels_for(isa) != nil))
         }

@@ -154,7 +154,7 @@ import Testing
 
     @Test func everyInstructionSetAndThreadCountGivesTheSameBytes() throws {
         var outputs: [Data] = []
-        for isa in ["scalar", "avx2", "avx512vnni"] {
+        for isa in ["scalar", "avx2", "avx512vnni", "neon", "neondot", "i8mm"] {
             for threads in ["1", "2"] {
                 let path = folder.file("\(isa).\(threads).safetensors")
                 let outcome = try Tool.alula(

@@ -1,0 +1,2 @@
+#pragma once
+float fmaf(float x, float y, float z);

@@ -1,0 +1,2 @@
+#pragma once
+static inline int printf(const char *format, ...) { return format[0]; }
