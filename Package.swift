@@ -31,7 +31,9 @@ let package = Package(
         .target(name: "AlulaData", dependencies: ["AlulaRuntime", "CImageCodecs"]),
         .target(name: "SafetensorsConverter", dependencies: ["AlulaRuntime"], path: "converters/Safetensors"),
         .target(name: "ModelBuilding", dependencies: ["AlulaGraph"], path: "models/ModelBuilding"),
-        .target(name: "EfficientFormer", dependencies: ["ModelBuilding"], path: "models/EfficientFormer"),
+        .target(
+            name: "EfficientFormer", dependencies: ["ModelBuilding"], path: "models/EfficientFormer",
+            exclude: ["README.md"]),
         .target(
             name: "EdgeViT", dependencies: ["ModelBuilding"], path: "models/EdgeViT", exclude: ["README.md"]),
         .target(
