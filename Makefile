@@ -2,7 +2,7 @@
 SWIFT ?= swift
 BIN = .build/release
 PACKAGES = libjpeg-dev libpng-dev pkg-config
-TEST_PACKAGES = libsimde-dev libc6-dev-arm64-cross qemu-user-static lld
+TEST_PACKAGES = libsimde-dev libc6-dev-arm64-cross libgcc-12-dev-arm64-cross qemu-user-static lld
 
 .PHONY: all deps test-deps build demo test unit debug-test emulation embedded format lint bench fuzz clean
 

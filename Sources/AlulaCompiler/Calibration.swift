@@ -76,6 +76,8 @@ public struct Calibration {
     let graph: Graph
     private let method: CalibrationMethod
     private var histograms: [Histogram]
+    /// Sums over all positions by channel (last axis), for the inputs of convolutions and linear layers; empty for other values.
+    private var channelSums: [[Double]]
     private let session: Session
     public private(set) var samples = 0
 
@@ -84,6 +86,10 @@ public struct Calibration {
         self.graph = graph
         self.method = method
         histograms = [Histogram](repeating: Histogram(), count: graph.values.count)
+        channelSums = [[Double]](repeating: [], count: graph.values.count)
+        for node in graph.nodes where node.op.isWeighted {
+            channelSums[Int(node.inputs[0].index)] = [Double](repeating: 0, count: graph.shape(node.inputs[0]).last)
+        }
         do throws(RuntimeError) {
             session = try Session(graph, options: SessionOptions(threads: threads, keepsAllValues: true))
         } catch { throw .runtime(error) }
@@ -97,11 +103,31 @@ public struct Calibration {
         session.run()
         for index in graph.values.indices where graph.values[index].constant == nil && graph.values[index].type.dataType == .f32 {
             let isFinite = session.withValue(ValueID(index)) { bytes in
-                histograms[index].observe(bytes.bindMemory(to: Float.self))
+                let values = bytes.bindMemory(to: Float.self)
+                addChannels(of: values, to: index)
+                return histograms[index].observe(values)
             }
             guard isFinite != false else { throw .notFinite(value: graph.displayName(ValueID(index))) }
         }
         samples += 1
+    }
+
+    private mutating func addChannels(of values: UnsafeBufferPointer<Float>, to index: Int) {
+        let channels = channelSums[index].count
+        guard channels > 0 else { return }
+        channelSums[index].withUnsafeMutableBufferPointer { sums in
+            for row in stride(from: 0, to: values.count, by: channels) {
+                for channel in 0..<channels { sums[channel] += Double(values[row + channel]) }
+            }
+        }
+    }
+
+    /// The mean of each channel of a layer's input over positions and samples; nil for values that no layer reads.
+    func channelMeans(_ id: ValueID) -> [Double]? {
+        let sums = channelSums[Int(id.index)]
+        guard !sums.isEmpty, samples > 0 else { return nil }
+        let count = Double(samples * graph.shape(id).elementCount / sums.count)
+        return sums.map { $0 / count }
     }
 
     /// The chosen range of a value, nil when it was never seen.

@@ -40,6 +40,7 @@ public struct Pass: Sendable {
         Pass(name: "fold-scale", run: foldScale),
         Pass(name: "layout", run: simplifyLayout),
         Pass(name: "fuse-residual", run: fuseResidual),
+        Pass(name: "name-results", run: { (graph) throws(CompilerError) in graph.withNamedResults() }),
     ]
 
     /// What a float graph gets on top before it runs. The quantizer fuses activations itself, since it needs the range before them.

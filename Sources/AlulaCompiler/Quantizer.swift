@@ -271,8 +271,8 @@ public struct Quantizer {
         }
         let shape = source.shape(node.inputs[WeightedOperand.weight])
         let quantizedWeights = QuantizedWeights(
-            WeightRows(values: weights, rows: shape[0]), bias: source.floats(node.input(WeightedOperand.bias)), input: input,
-            outputScale: target.scale)
+            WeightRows(values: weights, rows: shape[0]), bias: source.floats(node.input(WeightedOperand.bias)),
+            means: calibration.channelMeans(node.inputs[0]), groups: node.op.weightGroups ?? 1, input: input, outputScale: target.scale)
         let weightName = source[node.inputs[WeightedOperand.weight]].name
         let base = weightName.hasSuffix(".weight") ? String(weightName.dropLast(7)) : weightName
         var inputs = [

@@ -28,7 +28,7 @@ public struct Sensitivity {
     private var outputs: [Pair] = []
 
     /// - Parameters:
-    ///   - float: the graph that was quantized, with named results (`withNamedResults`).
+    ///   - float: the graph that was quantized, with named results, as `Pass.folding` leaves it.
     ///   - quantized: what `Quantizer` made of it, packed or not.
     public init(_ float: Graph, _ quantized: Graph, threads: Int = 1) throws(CompilerError) {
         let options = SessionOptions(threads: threads, keepsAllValues: true)
@@ -85,29 +85,5 @@ public struct Sensitivity {
                 pair.noise += difference * difference
             }
         } catch { throw .runtime(error) }
-    }
-}
-
-extension Graph {
-    /// The same graph, every result named: a layer by its weights (`stem.0.weight` gives `stem.0`), any other by its operator and a count.
-    /// Quantization keeps names, so that layers can be compared and be picked by name.
-    public func withNamedResults() -> Graph {
-        var result = self
-        var taken = Set(values.map(\.name))
-        for node in nodes {
-            for id in node.outputs where self[id].name.isEmpty {
-                let weight = node.op.isWeighted ? node.input(WeightedOperand.weight) : .none
-                var base = weight.isNone ? node.op.name : self[weight].name
-                if !weight.isNone, base.hasSuffix(".weight") { base.removeLast(7) }
-                var name = weight.isNone ? base + ".0" : base
-                var count = 0
-                while !taken.insert(name).inserted {
-                    count += 1
-                    name = base + "." + String(count)
-                }
-                result[id].name = name
-            }
-        }
-        return result
     }
 }

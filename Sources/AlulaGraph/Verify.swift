@@ -5,6 +5,9 @@ extension Graph {
     /// - Throws: the first `GraphError` found, in order of the nodes.
     public func verify() throws(GraphError) {
         guard !outputs.isEmpty else { throw .invalidGraph(problem: "the graph has no output") }
+        guard nodes.count <= Graph.maximumNodes else {
+            throw .invalidGraph(problem: "\(nodes.count) operators are more than the limit of \(Graph.maximumNodes)")
+        }
         var defined = [Bool](repeating: false, count: values.count)
         var names: Set<String> = []
         for id in inputs {
@@ -33,6 +36,9 @@ extension Graph {
         }
         for id in outputs where !defined[Int(id.index)] { throw .undefined(name: "output %" + displayName(id), line: 0) }
     }
+
+    /// Planning memory takes time that grows with the square of this.
+    public static let maximumNodes = 16_384
 
     /// The name for messages; nameless values go by their index.
     package func displayName(_ id: ValueID) -> String { self[id].name.isEmpty ? "#" + String(id.index) : self[id].name }

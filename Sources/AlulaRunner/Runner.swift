@@ -52,13 +52,8 @@ enum Runner {
     }
 
     private static func write(_ session: Session, to path: String) {
-        do throws(SystemError) {
-            var file = try AtomicFile(path: path)
-            for index in 0..<session.outputCount {
-                try session.withOutput(index) { (bytes) throws(SystemError) in try file.write(bytes) }
-            }
-            try file.commit()
-        } catch { fail(path, error.message) }
+        let bytes = (0..<session.outputCount).flatMap { session.output($0) }
+        do throws(SystemError) { try AtomicFile.write(bytes, to: path) } catch { fail(path, error.message) }
     }
 
     private static func best(_ session: Session, _ model: ModelFile, _ arguments: Arguments) -> String {

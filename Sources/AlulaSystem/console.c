@@ -182,3 +182,17 @@ int32_t alula_time_to_first_byte(const char *const *arguments, uint64_t *nanosec
 }
 
 #endif
+
+static int argument_count;
+static char **argument_values;
+
+#if defined(__GLIBC__)
+__attribute__((constructor)) static void keep_arguments(int count, char **values) {
+    argument_count = count;
+    argument_values = values;
+}
+#endif
+
+int32_t alula_argument_count(void) { return argument_count; }
+
+const char *alula_argument(int32_t index) { return index >= 0 && index < argument_count ? argument_values[index] : 0; }

@@ -1,6 +1,7 @@
 import AlulaCompiler
 import AlulaGraph
 import AlulaRuntime
+import Foundation
 import Testing
 
 /// A parsed graph with every constant filled: f32 with small seeded numbers (positive for variances), i32 with 0, 1, 2….
@@ -285,6 +286,33 @@ private func shapeOf(_ graph: Graph) -> [String] { graph.nodes.map { $0.op.name 
         }
         #expect(Set(results).count == 1)
         #expect(results.count >= 6)
+    }
+
+    /// Inputs with a large mean, as behind a ReLU: rounded weights alone would shift every output.
+    @Test func meansOfOutputsAreKept() throws {
+        let text = """
+            alula 1
+            const @w : f32[32,96]
+            const @b : f32[32]
+            input %x : f32[1,96]
+            %y = linear(%x, @w, bias=@b) : f32[1,32]
+            output %y
+
+            """
+        let float = try graph(text)
+        let inputs = (0..<32).map { sample in (0..<96).map { Float(3 + sin(Double($0 * 7 + sample * 13))) } }
+        var calibration = try Calibration(float, method: .minMax)
+        for input in inputs { try calibration.observe([input]) }
+        let int8 = try Quantizer.quantize(float, calibration)
+        var (shift, signal) = ([Double](repeating: 0, count: 32), 0.0)
+        for input in inputs {
+            for (index, (a, b)) in zip(try run(float, input), try run(int8, input)).enumerated() {
+                shift[index] += Double(b - a) / Double(inputs.count)
+                signal = max(signal, abs(Double(a)))
+            }
+        }
+        let largest = shift.reduce(0) { max($0, abs($1)) }
+        #expect(largest < signal * 5e-4, "\(largest) of \(signal)")
     }
 
     @Test func isDeterministic() throws {

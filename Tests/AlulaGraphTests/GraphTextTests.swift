@@ -44,7 +44,7 @@ private let sample = """
             ("f32[2,9]", "roll(%x) axis=1 shift=-2 : f32[2,9]"),
             ("f32[2,3]", "pad(%x) before=0,1 after=2,0 value=-1.5 : f32[4,4]"), ("f32[1,3]", "expand(%x) shape=2,4,3 : f32[2,4,3]"),
             ("f32[1,2,2,3]", "resize(%x) size=4,5 mode=bilinear coordinates=align_corners : f32[1,4,5,3]"),
-            ("f32[3]", "quantize(%x) : u8[3] scale=1e-09 zero=255"),
+            ("f32[3]", "quantize(%x) : u8[3] scale=1e-9 zero=255"),
         ]
         let weights = ["conv2d": "f32[4,2,3,4]", "conv_transpose2d": "f32[4,3,3,6]", "linear": "f32[5,8]"]
         for (input, line) in lines {

@@ -42,7 +42,8 @@ $bin/alula create efficientformer-sample -o $out/sample >/dev/null
 $bin/alula create image-sample -o $out/sample/wing.png >/dev/null
 $bin/alula convert $out/sample -o $out/tiny.alula >/dev/null
 $bin/alula quantize $out/tiny.alula -o $model --calibrate images:$out/sample --samples 1 >/dev/null
-bytes=$($bin/alula-run info $model | sed -n 's/^input bytes: //p')
+shape=$($bin/alula inspect $model | sed -n 's/^input .* : u8\[\([0-9,]*\)\].*/\1/p')
+bytes=$((${shape//,/*}))
 # Deterministic input bytes: a counter under a multiplicative hash.
 LC_ALL=C awk -v n="$bytes" 'BEGIN { x = 1; for (i = 0; i < n; i++) { x = (x * 16807) % 2147483647; printf "%c", x % 255 + 1 } }' >$out/input.raw
 $bin/alula-run run $model --raw $out/input.raw --output $out/expected.raw >/dev/null
@@ -59,13 +60,14 @@ check() {
 }
 check x86_64 $out/x86_64/alula-run
 
-if [ -d /usr/aarch64-linux-gnu/include ] && command -v qemu-aarch64-static >/dev/null && command -v ld.lld >/dev/null; then
+if [ -d /usr/aarch64-linux-gnu/include ] && [ -d /usr/lib/gcc-cross/aarch64-linux-gnu ] && command -v qemu-aarch64-static >/dev/null && command -v ld.lld >/dev/null; then
     compile aarch64-none-none-elf aarch64-linux-gnu aarch64 -I/usr/aarch64-linux-gnu/include
-    "$clang" --target=aarch64-linux-gnu -static -fuse-ld=lld -Wl,-z,nocopyreloc --sysroot=/usr/aarch64-linux-gnu \
-        $out/aarch64/*.o -L"$embedded/aarch64-none-none-elf" -lswiftUnicodeDataTables -lpthread -lm -o $out/aarch64/alula-run
+    cross=$(ls -d /usr/lib/gcc-cross/aarch64-linux-gnu/* | tail -1)
+    "$clang" --target=aarch64-linux-gnu -static -fuse-ld=lld -Wl,-z,nocopyreloc -L"$cross" -B"$cross" \
+        -L/usr/aarch64-linux-gnu/lib -B/usr/aarch64-linux-gnu/lib $out/aarch64/*.o -L"$embedded/aarch64-none-none-elf" -lswiftUnicodeDataTables -lpthread -lm -o $out/aarch64/alula-run
     check aarch64 qemu-aarch64-static $out/aarch64/alula-run
 else
     compile aarch64-none-none-elf aarch64-none-none-elf aarch64 -ffreestanding
-    echo "embedded: SKIPPED running on aarch64: needs qemu-user-static, libc6-dev-arm64-cross, lld"
+    echo "embedded: SKIPPED running on aarch64: needs qemu-user-static, libc6-dev-arm64-cross, libgcc-12-dev-arm64-cross, lld"
 fi
 exit $failed

@@ -73,7 +73,7 @@ struct Quantize: ParsableCommand {
         }
         let reader = try SampleReader(file, path: model)
         let loaders = try calibrate.samples(reader, count: samples, seed: seed)
-        let float = try naming(model) { try Pass.run(Pass.folding, on: file.graph).withNamedResults() }
+        let float = try naming(model) { try Pass.run(Pass.folding, on: file.graph) }
         try checkKeptNames(float)
 
         let calibration = try calibrated(float, loaders)

@@ -26,6 +26,15 @@ package struct AtomicFile: ByteSink, ~Copyable {
         try SystemError.check(alula_atomic_write(handle, bytes.baseAddress, bytes.count))
     }
 
+    /// Writes a whole file at once. (Embedded Swift cannot hold a value with a deinit outside of its module.)
+    @inline(never)
+    package static func write(_ bytes: [UInt8], to path: String) throws(SystemError) {
+        var file = try AtomicFile(path: path)
+        let result = bytes.withUnsafeBytes { source in Result { () throws(SystemError) in try file.write(source) } }
+        try result.get()
+        try file.commit()
+    }
+
     package consuming func commit() throws(SystemError) {
         let code = alula_atomic_commit(handle)
         handle = nil

@@ -22,6 +22,10 @@ int32_t alula_console_is_terminal(int32_t stream);
 
 _Noreturn void alula_console_exit(int32_t code);
 
+/// The program's arguments, its own name first. Known where the C library hands them to constructors (glibc); 0 and NULL elsewhere.
+int32_t alula_argument_count(void);
+const char *alula_argument(int32_t index);
+
 /// The most physical memory that this process has used, in bytes; 0 if unknown.
 size_t alula_peak_resident_bytes(void);
 
