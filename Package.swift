@@ -30,11 +30,20 @@ let package = Package(
         .target(name: "AlulaCompiler", dependencies: ["AlulaRuntime"]),
         .target(name: "AlulaData", dependencies: ["AlulaRuntime", "CImageCodecs"]),
         .target(name: "SafetensorsConverter", dependencies: ["AlulaRuntime"], path: "converters/Safetensors"),
-        .target(name: "EfficientFormer", dependencies: ["AlulaRuntime"], path: "models/EfficientFormer"),
+        .target(name: "ModelBuilding", dependencies: ["AlulaGraph"], path: "models/ModelBuilding"),
+        .target(
+            name: "EfficientFormer", dependencies: ["ModelBuilding"], path: "models/EfficientFormer",
+            exclude: ["README.md"]),
+        .target(
+            name: "EdgeViT", dependencies: ["ModelBuilding"], path: "models/EdgeViT", exclude: ["README.md"]),
+        .target(
+            name: "MSWTransformer", dependencies: ["ModelBuilding"], path: "models/MSWTransformer",
+            exclude: ["README.md"]),
         .executableTarget(
             name: "AlulaCommand",
             dependencies: [
-                "Alula", "AlulaCompiler", "AlulaData", "SafetensorsConverter", "EfficientFormer",
+                "Alula", "AlulaCompiler", "AlulaData", "SafetensorsConverter", "EfficientFormer", "EdgeViT",
+                "MSWTransformer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -58,6 +67,10 @@ let package = Package(
         .testTarget(
             name: "EfficientFormerTests",
             dependencies: ["EfficientFormer", "SafetensorsConverter", "AlulaCompiler", "TestSupport"]),
+        .testTarget(
+            name: "EdgeViTTests", dependencies: ["EdgeViT", "SafetensorsConverter", "AlulaCompiler", "TestSupport"]),
+        .testTarget(
+            name: "MSWTransformerTests", dependencies: ["MSWTransformer", "AlulaCompiler", "TestSupport"]),
         .testTarget(name: "EndToEndTests", dependencies: ["AlulaGraph", "TestSupport"]),
         .testTarget(name: "ArchitectureTests"),
         .executableTarget(

@@ -1,7 +1,7 @@
 import AlulaGraph
 
 /// Batch norms into the convolution or linear layer before them, or, where nothing foldable is before them, into the unpadded 1x1 convolution
-/// or linear layer behind them. Both are exact but for rounding; weights are computed in f64.
+/// or linear layer behind them, also through a mean over pixels. All are exact but for rounding; weights are computed in f64.
 @Sendable func foldBatchNorm(_ graph: Graph) throws(CompilerError) -> Graph {
     var editor = GraphEditor(graph)
     for index in graph.nodes.indices {
@@ -17,7 +17,15 @@ import AlulaGraph
         guard case .batchNorm(let norm) = node.op, editor.producer(node.outputs[0]) == index,
             let affine = affine(of: norm, node, editor.graph), !editor.graph.outputs.contains(node.outputs[0])
         else { continue }
-        foldForward(&editor, index, users[Int(node.outputs[0].index)], affine)
+        let own = users[Int(node.outputs[0].index)]
+        if let mean = own.first, own.count == 1, keepsChannels(mean, editor.graph) {
+            // The mean of scaled and shifted pixels is their mean scaled and shifted.
+            let result = editor.graph.nodes[mean].outputs[0]
+            let isFolded = foldForward(&editor, result, reading: result, users[Int(result.index)], affine)
+            if isFolded { editor.replace(mean, editor.graph.nodes[mean].op, [node.inputs[0]]) }
+        } else {
+            foldForward(&editor, node.outputs[0], reading: node.inputs[0], own, affine)
+        }
     }
     return editor.finished()
 }
@@ -65,20 +73,34 @@ func biasName(forWeight name: String) -> String {
     name.hasSuffix(".weight") ? String(name.dropLast(6)) + "bias" : name + ".bias"
 }
 
+/// Whether a node is a mean whose result has its operand's channels, and nobody but other nodes reads it.
+private func keepsChannels(_ index: Int, _ graph: Graph) -> Bool {
+    let node = graph.nodes[index]
+    guard case .mean(let mean) = node.op, !graph.outputs.contains(node.outputs[0]) else { return false }
+    return !mean.axes.contains(graph.shape(node.inputs[0]).rank - 1)
+}
+
 /// conv(bn(x)) = conv'(x) when no padding would mix unnormalized zeros in, and all users can take it.
-private func foldForward(_ editor: inout GraphEditor, _ index: Int, _ users: [Int], _ affine: Affine) {
-    let norm = editor.graph.nodes[index]
+///
+/// - Parameters:
+///   - normalized: the value that the users read.
+///   - source: what they read instead.
+@discardableResult
+private func foldForward(
+    _ editor: inout GraphEditor, _ normalized: ValueID, reading source: ValueID, _ users: [Int], _ affine: Affine
+) -> Bool {
+    guard !users.isEmpty else { return false }
     for user in users {
         let node = editor.graph.nodes[user]
-        guard node.inputs[0] == norm.outputs[0], !node.inputs.dropFirst().contains(norm.outputs[0]),
+        guard node.inputs[0] == normalized, !node.inputs.dropFirst().contains(normalized),
             editor.graph.floats(node.input(WeightedOperand.weight)) != nil
-        else { return }
+        else { return false }
         switch node.op {
         case .linear: break
         case .conv2D(let conv):
             let weight = editor.graph.shape(node.inputs[WeightedOperand.weight])
-            guard conv.padding.isZero, conv.groups == 1, weight[1] == 1, weight[2] == 1 else { return }
-        default: return
+            guard conv.padding.isZero, conv.groups == 1, weight[1] == 1, weight[2] == 1 else { return false }
+        default: return false
         }
     }
     for user in users {
@@ -100,9 +122,10 @@ private func foldForward(_ editor: inout GraphEditor, _ index: Int, _ users: [In
         let name = editor.graph[weightID].name
         var inputs = node.inputs
         while inputs.count <= WeightedOperand.bias { inputs.append(.none) }
-        inputs[0] = norm.inputs[0]
+        inputs[0] = source
         inputs[WeightedOperand.weight] = editor.graph.addFloats(name, shape, weights)
         inputs[WeightedOperand.bias] = editor.graph.addFloats(biasID.isNone ? biasName(forWeight: name) : editor.graph[biasID].name, [shape[0]], bias)
         editor.replace(user, node.op, inputs)
     }
+    return true
 }

@@ -73,9 +73,19 @@ public struct Quantizer {
         return Calibration.quantization(low: range.low, high: range.high)
     }
 
-    /// The u8 form of a source value; a quantize operator is added where only the f32 form exists.
+    /// The u8 form of a source value; a quantize operator is added where only the f32 form exists. Constants are quantized over their range.
     private mutating func u8(_ id: ValueID) throws(CompilerError) -> ValueID {
         if let known = quantized[Int(id.index)] { return known }
+        if let values = source.floats(id) {
+            let own = Calibration.quantization(low: values.min() ?? 0, high: values.max() ?? 0)
+            let numbers = values.map { value in
+                UInt8(min(255, max(0, (value / own.scale).rounded(.toNearestOrEven) + Float(own.zeroPoint))))
+            }
+            let type = TensorType(.u8, source.shape(id), own)
+            let new = result.addConstant(source[id].name, type, TensorData(elements: numbers))
+            quantized[Int(id.index)] = new
+            return new
+        }
         let x = try float(id)
         let type = TensorType(.u8, source.shape(id), try quantization(id))
         let new = result.addNode(.quantize(Quantize()), [x], types: [type])[0]
@@ -157,7 +167,8 @@ public struct Quantizer {
 
     private func isPlainAddition(_ binary: Binary, _ node: Node) -> Bool {
         binary.kind == .add && (binary.activation == nil || binary.activation == .relu || binary.activation == .relu6)
-            && source.shape(node.inputs[0]) == source.shape(node.inputs[1]) && source[node.inputs[1]].constant == nil
+            && source.shape(node.inputs[0]) == source.shape(node.inputs[1])
+            && (source[node.inputs[1]].constant == nil || source.floats(node.inputs[1]) != nil)
     }
 
     /// The result keeps the operand's scale: nothing is rounded.

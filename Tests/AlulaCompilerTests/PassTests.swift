@@ -84,6 +84,21 @@ private func shapeOf(_ graph: Graph) -> [String] { graph.nodes.map { $0.op.name 
             """, ["batch_norm", "conv2d"]
         ),
         (
+            "batch norm through the mean into the linear layer behind it",
+            """
+            const @w : f32[4,2]
+            const @g : f32[2]
+            const @s : f32[2]
+            const @m : f32[2]
+            const @var : f32[2]
+            input %x : f32[1,5,5,2]
+            %0 = batch_norm(%x, @g, @s, @m, @var) : f32[1,5,5,2]
+            %1 = mean(%0) axes=1,2 : f32[1,2]
+            %2 = linear(%1, @w) : f32[1,4]
+            output %2
+            """, ["mean", "linear"]
+        ),
+        (
             "the pool mixer with layer scale",
             """
             const @ls : f32[3]

@@ -5,8 +5,9 @@ import Testing
 private let layers: [String: Int] = [
     "AlulaSystem": 0, "AlulaKernels": 0, "CJPEG": 0, "CPNG": 0,
     "AlulaGraph": 1, "CImageCodecs": 1,
-    "AlulaRuntime": 2,
-    "Alula": 3, "AlulaCompiler": 3, "AlulaData": 3, "SafetensorsConverter": 3, "EfficientFormer": 3,
+    "AlulaRuntime": 2, "ModelBuilding": 2,
+    "Alula": 3, "AlulaCompiler": 3, "AlulaData": 3, "SafetensorsConverter": 3,
+    "EfficientFormer": 3, "EdgeViT": 3, "MSWTransformer": 3,
     "AlulaRunner": 4, "AlulaCommand": 4,
 ]
 

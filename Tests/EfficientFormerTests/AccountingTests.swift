@@ -1,12 +1,12 @@
 import AlulaGraph
 import EfficientFormer
+import ModelBuilding
 import Testing
 
 /// Every tensor of a checkpoint is used, ignored for a reason, or listed as unused; every fault is named.
 @Suite struct AccountingTests {
-    private func error(_ configuration: EfficientFormerConfiguration, _ checkpoint: Checkpoint) -> EfficientFormerError?
-    {
-        do throws(EfficientFormerError) {
+    private func error(_ configuration: EfficientFormerConfiguration, _ checkpoint: Checkpoint) -> ModelError? {
+        do throws(ModelError) {
             _ = try EfficientFormer.build(configuration, checkpoint)
             return nil
         } catch { return error }
@@ -23,7 +23,7 @@ import Testing
         let parameters = checkpoint.tensors.filter { $0.dataType == .f32 && !$0.name.contains("running_") }
         #expect(report.parameters == parameters.reduce(0) { $0 + $1.elementCount })
         #expect(report.labels == EfficientFormer.sampleLabels)
-        #expect(report.naming == .huggingFace)
+        #expect(report.naming == NamingScheme.huggingFace.rawValue)
     }
 
     @Test func tensorsThatCarryNoInformationMayBeAbsent() throws {
@@ -53,7 +53,7 @@ import Testing
             default: tensor
             }
         }
-        let expected = EfficientFormerError.tensors(
+        let expected = ModelError.tensors(
             missing: ["efficientformer.layernorm.weight", "classifier.bias"],
             misshapen: [
                 MisshapenTensor(
@@ -142,7 +142,7 @@ import Testing
         #expect(!EfficientFormer.recognizes(checkpoint))
         #expect(
             error(EfficientFormerConfiguration(), checkpoint)
-                == .notEfficientFormer(example: "vit.embeddings.cls_token"))
+                == .unrecognized(example: "vit.embeddings.cls_token", family: "EfficientFormer"))
         #expect(try EfficientFormer.recognizes(sample().1))
     }
 
@@ -176,7 +176,7 @@ import Testing
                 ? nil : tensor.with(name: String(tensor.name.dropFirst("efficientformer.".count)))
         }
         let (graph, report) = try EfficientFormer.build(configuration, checkpoint)
-        #expect(report.naming == .huggingFaceBackbone)
+        #expect(report.naming == NamingScheme.huggingFaceBackbone.rawValue)
         #expect(report.labels == [])
         #expect(graph[graph.outputs[0]].name == "features")
         #expect(graph.shape(graph.outputs[0]) == [1, 48])
@@ -191,7 +191,7 @@ import Testing
             tensor.name.hasPrefix(prefix)
                 ? tensor.with(name: prefix + "2" + tensor.name.dropFirst(prefix.count + 1)) : tensor
         }
-        #expect(throws: EfficientFormerError.self) { try EfficientFormer.configuration(for: checkpoint) }
+        #expect(throws: ModelError.self) { try EfficientFormer.configuration(for: checkpoint) }
     }
 
     @Test func publishedArchitecturesAreRecognizedByTheirTensors() throws {

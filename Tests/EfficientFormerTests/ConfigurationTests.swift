@@ -1,5 +1,6 @@
 import AlulaGraph
 import EfficientFormer
+import ModelBuilding
 import Testing
 
 @Suite struct ConfigurationTests {
@@ -95,7 +96,7 @@ import Testing
         ] as [(String, String?)])
     func anInvalidValueIsNamed(_ json: String, _ message: String?) throws {
         var found: String?
-        do throws(EfficientFormerError) { _ = try configuration(json) } catch { found = error.message }
+        do throws(ModelError) { _ = try configuration(json) } catch { found = error.message }
         #expect(found == message)
     }
 
@@ -103,7 +104,7 @@ import Testing
         #expect {
             try configuration(#"{"hidden_act": "mish"}"#)
         } throws: { error in
-            (error as? EfficientFormerError)?.message.hasPrefix("hidden_act = \"mish\": supported are gelu, ") == true
+            (error as? ModelError)?.message.hasPrefix("hidden_act = \"mish\": supported are gelu, ") == true
         }
     }
 
@@ -141,7 +142,7 @@ import Testing
             """)
         #expect(configuration.inputSide == 7 * 8)
         #expect(!configuration.usesLayerScale)
-        #expect(throws: EfficientFormerError.self) {
+        #expect(throws: ModelError.self) {
             try EfficientFormerTests.configuration(#"{"architecture": "resnet50"}"#)
         }
     }
@@ -165,7 +166,10 @@ import Testing
     }
 
     @Test func anUnknownPresetListsTheKnownOnes() {
-        #expect(throws: EfficientFormerError.unknownArchitecture(name: "efficientformer-l2")) {
+        #expect(
+            throws: ModelError.unknownArchitecture(
+                name: "efficientformer-l2", known: EfficientFormer.architectures)
+        ) {
             try EfficientFormerConfiguration(architecture: "efficientformer-l2")
         }
     }

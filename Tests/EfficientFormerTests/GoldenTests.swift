@@ -95,21 +95,21 @@ import Testing
         let timmConfiguration = try EfficientFormerConfiguration(json: Fixtures.bytes(folder + "/config.json"))
         let configuration = try EfficientFormerConfiguration(json: Fixtures.bytes(folder + "/hf/config.json"))
         let reference = try EfficientFormer.build(configuration, huggingFace)
-        #expect(reference.report.naming == .huggingFace)
+        #expect(reference.report.naming == NamingScheme.huggingFace.rawValue)
 
         let fromTimm = try EfficientFormer.build(timmConfiguration, timm)
-        #expect(fromTimm.report.naming == .timm)
+        #expect(fromTimm.report.naming == NamingScheme.timm.rawValue)
         expectEqual(fromTimm.graph, reference.graph, "timm")
 
         let original = try timm.renamed(OriginalNames.fromTimm)
         let fromOriginal = try EfficientFormer.build(timmConfiguration, original)
-        #expect(fromOriginal.report.naming == .original)
+        #expect(fromOriginal.report.naming == NamingScheme.original.rawValue)
         expectEqual(fromOriginal.graph, reference.graph, "original")
 
         for (checkpoint, scheme) in [(timm, NamingScheme.timm), (huggingFace, .huggingFace), (original, .original)] {
             let wrapped = try checkpoint.renamed { "module." + $0 }
             let built = try EfficientFormer.build(scheme == .huggingFace ? configuration : timmConfiguration, wrapped)
-            #expect(built.report.naming == scheme)
+            #expect(built.report.naming == scheme.rawValue)
             #expect(built.report.unused == [])
             expectEqual(built.graph, reference.graph, "wrapped \(scheme)")
         }

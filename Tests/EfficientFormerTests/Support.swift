@@ -2,6 +2,7 @@ import AlulaGraph
 import AlulaRuntime
 import EfficientFormer
 import Foundation
+import ModelBuilding
 import SafetensorsConverter
 import Testing
 
@@ -110,6 +111,6 @@ func sample(seed: UInt64 = 1) throws -> (EfficientFormerConfiguration, Checkpoin
     return (configuration, try EfficientFormer.checkpoint(configuration, .sample, seed: seed))
 }
 
-func configuration(_ json: String) throws(EfficientFormerError) -> EfficientFormerConfiguration {
+func configuration(_ json: String) throws(ModelError) -> EfficientFormerConfiguration {
     try EfficientFormerConfiguration(json: Array(json.utf8))
 }

@@ -1,8 +1,9 @@
 import AlulaGraph
+import ModelBuilding
 
 extension EfficientFormerConfiguration {
     /// Reads a configuration off a checkpoint's names and shapes. What they do not show gets the published value and a note.
-    public init(inferringFrom checkpoint: Checkpoint) throws(EfficientFormerError) {
+    public init(inferringFrom checkpoint: Checkpoint) throws(ModelError) {
         let survey = CheckpointSurvey(checkpoint, try CheckpointNames(detecting: checkpoint))
         depths = []
         downsamples = []
@@ -23,7 +24,7 @@ extension EfficientFormerConfiguration {
     }
 
     /// Depths, widths and down-samplings, from the first stage on.
-    private mutating func readStages(_ survey: CheckpointSurvey) throws(EfficientFormerError) {
+    private mutating func readStages(_ survey: CheckpointSurvey) throws(ModelError) {
         var entry = 0
         while depths.count < 16 {
             let stage = depths.count
@@ -55,7 +56,7 @@ extension EfficientFormerConfiguration {
         throw .configuration(key: "depths", value: "\(depths)", problem: "1 to 16 stages are supported")
     }
 
-    private mutating func readMLPRatio(_ survey: CheckpointSurvey) throws(EfficientFormerError) {
+    private mutating func readMLPRatio(_ survey: CheckpointSurvey) throws(ModelError) {
         let isOnlyAttention = stageCount == 1 && lastPoolingBlocks == 0
         let hidden: Int
         if isOnlyAttention {
@@ -73,7 +74,7 @@ extension EfficientFormerConfiguration {
         if hiddenWidth(widths[0]) < hidden { mlpRatio = mlpRatio.nextUp }
     }
 
-    private mutating func readAttention(_ survey: CheckpointSurvey) throws(EfficientFormerError) {
+    private mutating func readAttention(_ survey: CheckpointSurvey) throws(ModelError) {
         let last = stageCount - 1
         let block = TensorName.attentionBlock(
             stage: last, entry: entry(ofStage: last), poolingBlocks: lastPoolingBlocks, block: 0)
@@ -114,7 +115,7 @@ private struct CheckpointSurvey {
 
     func has(_ condition: (String) -> Bool) -> Bool { allNames.contains(where: condition) }
 
-    func shape(_ name: TensorName, rank: Int) throws(EfficientFormerError) -> [Int] {
+    func shape(_ name: TensorName, rank: Int) throws(ModelError) -> [Int] {
         guard let tensor = checkpoint[names(name)] else { throw .tensors(missing: [names(name)], misshapen: []) }
         guard tensor.shape.count == rank, tensor.shape.allSatisfy({ (1...(1 << 24)).contains($0) }) else {
             throw .invalidTensor(

@@ -1,10 +1,11 @@
 import AlulaGraph
+import ModelBuilding
 
 // Reading config.json, in Hugging Face's form and in timm's.
 
 extension EfficientFormerConfiguration {
     /// Reads the contents of a `config.json`. Keys that the model does not need are ignored.
-    public init(json document: [UInt8]) throws(EfficientFormerError) {
+    public init(json document: [UInt8]) throws(ModelError) {
         let keys = ConfigurationKeys(members: try ConfigurationValue.object(parsing: document))
         let isTimm = !keys.has("model_type") && (keys.has("architecture") || keys.has("model_args"))
         if isTimm { try self.init(timm: keys) } else { try self.init(huggingFace: keys) }
@@ -14,7 +15,7 @@ extension EfficientFormerConfiguration {
     // MARK: Hugging Face
 
     /// Missing keys have the defaults of `EfficientFormerConfig`, which are this type's.
-    private init(huggingFace keys: ConfigurationKeys) throws(EfficientFormerError) {
+    private init(huggingFace keys: ConfigurationKeys) throws(ModelError) {
         if let type = try keys.string("model_type"), type != "efficientformer" {
             throw .configuration(key: "model_type", value: type.quotedForMessage, problem: "is not efficientformer")
         }
@@ -53,7 +54,7 @@ extension EfficientFormerConfiguration {
         try readLabels(keys)
     }
 
-    static func valueDim(_ keyDim: Int, _ ratio: Double) throws(EfficientFormerError) -> Int {
+    static func valueDim(_ keyDim: Int, _ ratio: Double) throws(ModelError) -> Int {
         let width = ratio * Double(keyDim)
         guard width >= 1, width <= 65536 else {
             throw .configuration(key: "attention_ratio", value: "\(ratio)", problem: "the value width is 1 to 65536")
@@ -63,7 +64,7 @@ extension EfficientFormerConfiguration {
 
     private static func activation(
         _ keys: ConfigurationKeys, _ key: String, names: [String: UnaryFunction]
-    ) throws(EfficientFormerError) -> UnaryFunction {
+    ) throws(ModelError) -> UnaryFunction {
         guard let name = try keys.string(key) else { return .gelu }
         guard let function = names[name] else {
             throw .configuration(
@@ -74,7 +75,7 @@ extension EfficientFormerConfiguration {
     }
 
     /// The class that wrote the file decides which heads count: the one-headed class drops the second head of a checkpoint.
-    private static func head(_ keys: ConfigurationKeys) throws(EfficientFormerError) -> Head? {
+    private static func head(_ keys: ConfigurationKeys) throws(ModelError) -> Head? {
         guard !keys.isAbsent("architectures"), let classes = try keys.strings("architectures"), let name = classes.first
         else {
             return nil
@@ -91,7 +92,7 @@ extension EfficientFormerConfiguration {
         }
     }
 
-    private mutating func readLabels(_ keys: ConfigurationKeys) throws(EfficientFormerError) {
+    private mutating func readLabels(_ keys: ConfigurationKeys) throws(ModelError) {
         guard !keys.isAbsent("id2label"), let names = try keys.object("id2label") else {
             classes = try keys.integer("num_labels")
             return
@@ -120,7 +121,7 @@ extension EfficientFormerConfiguration {
     // MARK: timm
 
     /// `architecture` names a preset or the class, `model_args` the constructor's arguments.
-    private init(timm keys: ConfigurationKeys) throws(EfficientFormerError) {
+    private init(timm keys: ConfigurationKeys) throws(ModelError) {
         let arguments = ConfigurationKeys(members: try keys.object("model_args") ?? [:])
         layerNormEpsilon = NamingScheme.timm.layerNormEpsilon
         if let name = try keys.string("architecture") {
@@ -160,7 +161,7 @@ extension EfficientFormerConfiguration {
 
     private mutating func readTimmClasses(
         _ keys: ConfigurationKeys, _ arguments: ConfigurationKeys
-    ) throws(EfficientFormerError) {
+    ) throws(ModelError) {
         let pretrained = ConfigurationKeys(
             members: keys.isAbsent("pretrained_cfg") ? [:] : try keys.object("pretrained_cfg") ?? [:])
         for place in [pretrained, keys, arguments] { classes = try place.integer("num_classes") ?? classes }

@@ -1,4 +1,5 @@
 import AlulaGraph
+import ModelBuilding
 
 /// What `EfficientFormer.build` adds to the graph besides its result.
 public struct EfficientFormerOptions: Sendable, Equatable {
@@ -10,33 +11,6 @@ public struct EfficientFormerOptions: Sendable, Equatable {
     public init(headOutputs: Bool = false, stageOutputs: Bool = false) {
         (self.headOutputs, self.stageOutputs) = (headOutputs, stageOutputs)
     }
-}
-
-/// What became of a checkpoint's tensors, and how large the model is.
-public struct EfficientFormerReport: Sendable, Equatable {
-    /// A tensor that was recognized and not needed.
-    public struct IgnoredTensor: Sendable, Equatable {
-        /// As in the checkpoint.
-        public var name: String
-        public var reason: String
-    }
-
-    /// `efficientformer-l1` and so on, or `efficientformer`.
-    public var architecture: String
-    public var naming: NamingScheme
-    /// Tensors whose numbers are in the graph.
-    public var usedCount: Int
-    public var ignored: [IgnoredTensor]
-    /// Tensors that the configuration does not ask for.
-    public var unused: [String]
-    /// Trained numbers: all used tensors but running statistics.
-    public var parameters: Int
-    /// Multiply-adds of one run.
-    public var macs: Int
-    /// Names of the classes; empty where unknown.
-    public var labels: [String]
-    /// What a person should know, such as assumptions.
-    public var notes: [String]
 }
 
 /// EfficientFormer, a family of image classifiers whose blocks mix by pooling and, at the end, by attention (arXiv 2206.01191).
@@ -58,7 +32,7 @@ public enum EfficientFormer {
     /// replaces depths, widths and attention blocks in either case.
     public static func configuration(
         json: [UInt8]? = nil, architecture: String? = nil, for checkpoint: Checkpoint
-    ) throws(EfficientFormerError) -> EfficientFormerConfiguration {
+    ) throws(ModelError) -> EfficientFormerConfiguration {
         guard let json else {
             if let architecture { return try EfficientFormerConfiguration(architecture: architecture) }
             return try EfficientFormerConfiguration(inferringFrom: checkpoint)
@@ -77,10 +51,10 @@ public enum EfficientFormer {
     public static func build(
         _ configuration: EfficientFormerConfiguration, _ checkpoint: Checkpoint,
         options: EfficientFormerOptions = .init()
-    ) throws(EfficientFormerError) -> (graph: Graph, report: EfficientFormerReport) {
+    ) throws(ModelError) -> (graph: Graph, report: ModelReport) {
         try configuration.validate()
         let names = try CheckpointNames(detecting: checkpoint)
-        let weights = WeightReader(checkpoint, names)
+        let weights = WeightReader<TensorName>(checkpoint) { names($0) }
         let head = configuration.head ?? presentHead(weights)
         let classes = configuration.classes ?? weights.shape(.classifier + "weight")?.first ?? 1
         var builder = EfficientFormerBuilder(
@@ -88,25 +62,25 @@ public enum EfficientFormer {
             layerNormEpsilon: configuration.layerNormEpsilon ?? names.scheme.layerNormEpsilon, options: options,
             weights: weights)
         try builder.build()
-        try builder.weights.finish()
-        return (builder.graph, report(configuration, head: head, names.scheme, builder))
+        try builder.layers.weights.finish()
+        return (builder.layers.graph, report(configuration, head: head, names.scheme, builder))
     }
 
     /// The tensors that a configuration asks for, with those that it only recognizes, in the order of computation. Heads and classes
     /// that the configuration leaves open are two heads of 1000 classes.
     public static func specification(
         _ configuration: EfficientFormerConfiguration
-    ) throws(EfficientFormerError) -> [TensorSpecification] {
+    ) throws(ModelError) -> [TensorSpecification] {
         try configuration.validate()
         var builder = EfficientFormerBuilder(
             configuration, head: configuration.head ?? .classifierAndDistillation,
             classes: configuration.classes ?? 1000,
             layerNormEpsilon: configuration.layerNormEpsilon ?? 1e-12, options: .init(), weights: WeightReader())
         try builder.build()
-        return builder.weights.specifications
+        return builder.layers.weights.specifications
     }
 
-    private static func presentHead(_ weights: WeightReader) -> EfficientFormerConfiguration.Head {
+    private static func presentHead(_ weights: WeightReader<TensorName>) -> EfficientFormerConfiguration.Head {
         if weights.has(.distillationClassifier + "weight") { return .classifierAndDistillation }
         return weights.has(.classifier + "weight") ? .classifier : .none
     }
@@ -114,22 +88,42 @@ public enum EfficientFormer {
     private static func report(
         _ configuration: EfficientFormerConfiguration, head: EfficientFormerConfiguration.Head, _ naming: NamingScheme,
         _ builder: EfficientFormerBuilder
-    ) -> EfficientFormerReport {
-        let needed = builder.weights.specifications.filter {
-            $0.kind != .batchCount && $0.kind != .attentionBiasIndices
-        }
+    ) -> ModelReport {
         var notes = configuration.notes
         if head == .classifier,
-            builder.weights.unused.contains(where: {
+            builder.layers.weights.unused.contains(where: {
                 $0.hasSuffix(TensorName.distillationClassifier[naming] + ".weight")
             })
         {
             notes.append("the checkpoint's second head is dropped, as the class in config.json does")
         }
-        return EfficientFormerReport(
-            architecture: configuration.architecture, naming: naming, usedCount: needed.count,
-            ignored: builder.weights.ignored, unused: builder.weights.unused,
-            parameters: needed.filter(\.kind.isParameter).reduce(0) { $0 + $1.shape.reduce(1, *) },
-            macs: builder.graph.macs, labels: head == .none ? [] : configuration.labels, notes: notes)
+        return ModelReport(
+            architecture: configuration.architecture, naming: naming.rawValue, builder.layers,
+            labels: head == .none ? [] : configuration.labels, notes: notes)
+    }
+}
+
+extension EfficientFormer {
+    /// The family for programs that convert and create models.
+    public static var family: ModelFamily {
+        ModelFamily(
+            name: "efficientformer", architectures: architectures, input: .image, recognizes: recognizes,
+            convert: { (json, architecture, checkpoint) throws(ModelError) in
+                try build(configuration(json: json, architecture: architecture, for: checkpoint), checkpoint)
+            },
+            create: { (request) throws(ModelError) in
+                var configuration = try EfficientFormerConfiguration(architecture: request.architecture)
+                configuration.layerNormEpsilon = NamingScheme.original.layerNormEpsilon
+                configuration.head = .classifier
+                configuration.classes = request.classes ?? 1000
+                if let (height, width) = request.input {
+                    guard height == width, height % 32 == 0 else {
+                        throw .configuration(
+                            key: "input", value: "\(width)x\(height)", problem: "takes squares of a multiple of 32")
+                    }
+                    configuration.resolution = height / 32
+                }
+                return try build(configuration, checkpoint(configuration, .training, seed: request.seed))
+            })
     }
 }

@@ -1,4 +1,5 @@
 import AlulaGraph
+import ModelBuilding
 
 /// Builds the unfused float graph of an EfficientFormer (Li et al., arXiv 2206.01191), as its authors' code computes it.
 struct EfficientFormerBuilder {
@@ -7,22 +8,22 @@ struct EfficientFormerBuilder {
     private let classes: Int
     private let layerNormEpsilon: Float
     private let options: EfficientFormerOptions
-    private(set) var weights: WeightReader
-    private(set) var graph = Graph()
+    private(set) var layers: LayerBuilder<TensorName>
     /// Values that `stageOutputs` makes outputs, in order of computation.
     private var stages: [ValueID] = []
 
     init(
         _ configuration: EfficientFormerConfiguration, head: EfficientFormerConfiguration.Head, classes: Int,
-        layerNormEpsilon: Float, options: EfficientFormerOptions, weights: WeightReader
+        layerNormEpsilon: Float, options: EfficientFormerOptions, weights: WeightReader<TensorName>
     ) {
         (self.configuration, self.head, self.classes) = (configuration, head, classes)
-        (self.layerNormEpsilon, self.options, self.weights) = (layerNormEpsilon, options, weights)
+        (self.layerNormEpsilon, self.options) = (layerNormEpsilon, options)
+        layers = LayerBuilder(weights)
     }
 
-    mutating func build() throws(EfficientFormerError) {
+    mutating func build() throws(ModelError) {
         let side = configuration.inputSide
-        let image = graph.addInput("image", TensorType(.f32, [1, side, side, configuration.channels]))
+        let image = layers.graph.addInput("image", TensorType(.f32, [1, side, side, configuration.channels]))
         var x = try stem(image)
         for stage in 0..<configuration.stageCount {
             let isLast = stage == configuration.stageCount - 1
@@ -35,7 +36,7 @@ struct EfficientFormerBuilder {
 
     // MARK: Stages
 
-    private mutating func stem(_ image: ValueID) throws(EfficientFormerError) -> ValueID {
+    private mutating func stem(_ image: ValueID) throws(ModelError) -> ValueID {
         let width = configuration.widths[0]
         let stride = Conv2D(stride: Pair(2), padding: Padding(1))
         var x = try convolution(image, .stemConvolution1, to: width / 2, kernel: 3, stride)
@@ -46,7 +47,7 @@ struct EfficientFormerBuilder {
         return x
     }
 
-    private mutating func downsample(_ x: ValueID, after stage: Int) throws(EfficientFormerError) -> ValueID {
+    private mutating func downsample(_ x: ValueID, after stage: Int) throws(ModelError) -> ValueID {
         let name = TensorName.downsample(after: stage, entry: configuration.entry(ofStage: stage) + 1)
         let op = Conv2D(
             stride: Pair(configuration.downsampleStride), padding: Padding(configuration.downsamplePadding))
@@ -60,7 +61,7 @@ struct EfficientFormerBuilder {
 
     private mutating func poolingBlocks(
         _ input: ValueID, stage: Int, isLast: Bool
-    ) throws(EfficientFormerError) -> ValueID {
+    ) throws(ModelError) -> ValueID {
         let entry = configuration.entry(ofStage: stage)
         let count = isLast ? configuration.lastPoolingBlocks : configuration.depths[stage]
         var x = input
@@ -80,7 +81,7 @@ struct EfficientFormerBuilder {
     /// `y = x + s1 · (average(x) - x)`, then `y + s2 · norm(conv(act(norm(conv(y)))))`; nothing is normalized in front.
     private mutating func poolingBlock(
         _ x: ValueID, _ name: TensorName, resultName: String
-    ) throws(EfficientFormerError) -> ValueID {
+    ) throws(ModelError) -> ValueID {
         let width = graph.shape(x).last
         let size = configuration.poolSize
         let pool = Pool(
@@ -97,7 +98,7 @@ struct EfficientFormerBuilder {
     }
 
     /// The last image's pixels in rows from the top.
-    private mutating func tokens(_ x: ValueID) throws(EfficientFormerError) -> ValueID {
+    private mutating func tokens(_ x: ValueID) throws(ModelError) -> ValueID {
         let shape = graph.shape(x)
         guard shape[1] == configuration.resolution, shape[2] == configuration.resolution else {
             throw .configuration(
@@ -107,7 +108,7 @@ struct EfficientFormerBuilder {
         return try add(.reshape(Reshape([1, configuration.tokens, shape[3]])), [x], name: "tokens")
     }
 
-    private mutating func attentionBlocks(_ tokens: ValueID) throws(EfficientFormerError) -> ValueID {
+    private mutating func attentionBlocks(_ tokens: ValueID) throws(ModelError) -> ValueID {
         let last = configuration.stageCount - 1
         let entry = configuration.entry(ofStage: last)
         var x = tokens
@@ -123,7 +124,7 @@ struct EfficientFormerBuilder {
 
     private mutating func attentionBlock(
         _ x: ValueID, _ name: TensorName, resultName: String
-    ) throws(EfficientFormerError) -> ValueID {
+    ) throws(ModelError) -> ValueID {
         let width = graph.shape(x).last
         let (heads, keyDim, valueDim) = (configuration.heads, configuration.keyDim, configuration.valueDim)
         let op = Attention(
@@ -144,7 +145,7 @@ struct EfficientFormerBuilder {
 
     // MARK: Heads
 
-    private mutating func outputs(_ x: ValueID) throws(EfficientFormerError) {
+    private mutating func outputs(_ x: ValueID) throws(ModelError) {
         let normed = try layerNorm(x, .layerNorm, resultName: "layernorm")
         let pooled = try add(.mean(Mean(axes: [1])), [normed], name: head == .none ? "features" : "pooled")
         var outputs: [ValueID] = []
@@ -156,86 +157,70 @@ struct EfficientFormerBuilder {
                 try linear(pooled, .classifier, to: classes, resultName: "cls_logits"),
                 try linear(pooled, .distillationClassifier, to: classes, resultName: "distillation_logits"),
             ]
-            let half = graph.addConstant("logits.half", TensorType(.f32, [1]), TensorData(elements: [Float(0.5)]))
+            let half = layers.graph.addConstant(
+                "logits.half", TensorType(.f32, [1]), TensorData(elements: [Float(0.5)]))
             let sum = try add(.binary(Binary(.add)), both)
             outputs = [try add(.binary(Binary(.mul)), [sum, half], name: "logits")]
             if options.headOutputs { outputs += both }
         }
         if options.stageOutputs { outputs += stages + [normed] + (head == .none ? [] : [pooled]) }
-        graph.setOutputs(outputs)
+        layers.graph.setOutputs(outputs)
     }
 
     // MARK: Layers
 
-    private mutating func add(_ op: Operator, _ inputs: [ValueID], name: String = "") throws(EfficientFormerError)
-        -> ValueID
-    {
-        do { return try graph.add(op, inputs, name: name) } catch { throw .graph(error) }
-    }
+    private var graph: Graph { layers.graph }
 
-    private mutating func vector(_ name: TensorName, _ kind: TensorSpecification.Kind, _ count: Int) -> ValueID {
-        graph.addConstant(name.canonical, TensorType(.f32, [count]), weights.floats(name, kind, [count]))
+    private mutating func add(
+        _ op: Operator, _ inputs: [ValueID], name: String = ""
+    ) throws(ModelError) -> ValueID {
+        try layers.add(op, inputs, name: name)
     }
 
     private mutating func convolution(
         _ x: ValueID, _ name: TensorName, to width: Int, kernel: Int, _ op: Conv2D
-    ) throws(EfficientFormerError) -> ValueID {
-        let input = graph.shape(x).last
-        let data = weights.floats(name + "weight", .convolutionWeight, [width, input, kernel, kernel])
-        let weight = graph.addConstant(
-            (name + "weight").canonical, TensorType(.f32, [width, kernel, kernel, input]),
-            data.map { channelsLast($0, outputs: width, inputs: input, taps: kernel * kernel) })
-        return try add(.conv2D(op), [x, weight, vector(name + "bias", .bias, width)])
+    ) throws(ModelError) -> ValueID {
+        try layers.convolution(x, name, to: width, kernel: kernel, op)
     }
 
     private mutating func linear(
         _ x: ValueID, _ name: TensorName, to width: Int, resultName: String = ""
-    ) throws(EfficientFormerError) -> ValueID {
-        let shape = [width, graph.shape(x).last]
-        let weight = graph.addConstant(
-            (name + "weight").canonical, TensorType(.f32, Shape(shape)),
-            weights.floats(name + "weight", .linearWeight, shape))
-        return try add(.linear(Linear()), [x, weight, vector(name + "bias", .bias, width)], name: resultName)
+    ) throws(ModelError) -> ValueID {
+        try layers.linear(x, name, to: width, resultName: resultName)
     }
 
     private mutating func batchNorm(
         _ x: ValueID, _ name: TensorName, resultName: String = ""
-    ) throws(EfficientFormerError) -> ValueID {
-        let width = graph.shape(x).last
-        weights.ignore(name + "num_batches_tracked", .batchCount, [], reason: "counts training steps only")
-        let operands = [
-            x, vector(name + "weight", .normGamma, width), vector(name + "bias", .normBeta, width),
-            vector(name + "running_mean", .runningMean, width),
-            vector(name + "running_var", .runningVariance, width),
-        ]
-        return try add(.batchNorm(BatchNorm(epsilon: configuration.batchNormEpsilon)), operands, name: resultName)
+    ) throws(ModelError) -> ValueID {
+        try layers.batchNorm(x, name, epsilon: configuration.batchNormEpsilon, resultName: resultName)
     }
 
     private mutating func layerNorm(
         _ x: ValueID, _ name: TensorName, resultName: String = ""
-    ) throws(EfficientFormerError) -> ValueID {
-        let width = graph.shape(x).last
-        let operands = [x, vector(name + "weight", .normGamma, width), vector(name + "bias", .normBeta, width)]
-        return try add(.layerNorm(LayerNorm(epsilon: layerNormEpsilon)), operands, name: resultName)
+    ) throws(ModelError) -> ValueID {
+        try layers.layerNorm(x, name, epsilon: layerNormEpsilon, resultName: resultName)
     }
 
     /// One factor per channel, where the model has layer scales.
-    private mutating func scaled(_ x: ValueID, _ name: TensorName) throws(EfficientFormerError) -> ValueID {
+    private mutating func scaled(_ x: ValueID, _ name: TensorName) throws(ModelError) -> ValueID {
         guard configuration.usesLayerScale else { return x }
-        return try add(.binary(Binary(.mul)), [x, vector(name, .layerScale, graph.shape(x).last)])
+        return try add(.binary(Binary(.mul)), [x, layers.vector(name, .layerScale, graph.shape(x).last)])
     }
 
     /// `[heads, tokens, tokens]`, gathered from the checkpoint's table of one column per distance. Its first row of tokens is the table:
     /// token 0 lies in the corner, so its distance to token j has the number j.
-    private mutating func attentionBias(_ block: TensorName) throws(EfficientFormerError) -> ValueID {
+    private mutating func attentionBias(_ block: TensorName) throws(ModelError) -> ValueID {
         let (heads, tokens, side) = (configuration.heads, configuration.tokens, configuration.resolution)
         let name = block + .attentionBiases
         let shape = Shape([heads, tokens, tokens])
         guard shape.isValid else {
             throw .configuration(key: "resolution", value: "\(side)", problem: "too large for \(heads) heads")
         }
-        weights.checkAttentionBiasIndices(block + .attentionBiasIndices, side: side)
-        let gathered = weights.floats(name, .attentionBiases, [heads, tokens]).map { table in
+        layers.weights.check(
+            block + .attentionBiasIndices, .attentionBiasIndices, [tokens, tokens], rule: "|dy| * \(side) + |dx|",
+            reason: "follows from the resolution; its values were checked"
+        ) { attentionBiasIndex($0 / tokens, $0 % tokens, side: side) }
+        return layers.constant(name, .attentionBiases, [heads, tokens], stored: shape) { table in
             let values = table.array(of: Float.self)
             var result: [Float] = []
             result.reserveCapacity(shape.elementCount)
@@ -247,24 +232,10 @@ struct EfficientFormerBuilder {
             }
             return TensorData(elements: result)
         }
-        return graph.addConstant(name.canonical, TensorType(.f32, shape), gathered)
     }
+}
 
-    /// From [outputs, inputs, taps], PyTorch's order, to [outputs, taps, inputs].
-    private func channelsLast(_ data: TensorData, outputs: Int, inputs: Int, taps: Int) -> TensorData {
-        if taps == 1 { return data }
-        return data.withElements(of: Float.self) { source in
-            TensorData(count: data.count) { bytes in
-                let target = bytes.assumingMemoryBound(to: Float.self)
-                for output in 0..<outputs {
-                    for input in 0..<inputs {
-                        for tap in 0..<taps {
-                            target[(output * taps + tap) * inputs + input] =
-                                source[(output * inputs + input) * taps + tap]
-                        }
-                    }
-                }
-            }
-        }
-    }
+/// The column of an attention bias table for two tokens of a side x side grid: |dy| * side + |dx|.
+func attentionBiasIndex(_ first: Int, _ second: Int, side: Int) -> Int {
+    abs(first / side - second / side) * side + abs(first % side - second % side)
 }

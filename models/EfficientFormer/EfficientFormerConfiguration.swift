@@ -1,4 +1,5 @@
 import AlulaGraph
+import ModelBuilding
 
 /// What distinguishes one EfficientFormer from another. The initial values are those of Hugging Face's configuration class, which are L1's.
 public struct EfficientFormerConfiguration: Sendable, Equatable {
@@ -69,15 +70,16 @@ public struct EfficientFormerConfiguration: Sendable, Equatable {
     static var presetNames: [String] { presets.map(\.name) }
 
     /// A published architecture, `efficientformer-l1`, `-l3` or `-l7`; an underscore instead of the hyphen will do.
-    public init(architecture name: String) throws(EfficientFormerError) {
+    public init(architecture name: String) throws(ModelError) {
         try apply(architecture: name)
     }
 
     /// Replaces depths, widths and attention blocks by those of a published architecture.
-    public mutating func apply(architecture name: String) throws(EfficientFormerError) {
-        let hyphenated = String(name.lowercased().map { $0 == "_" ? "-" : $0 })
-        guard let preset = EfficientFormerConfiguration.presets.first(where: { $0.name == hyphenated }) else {
-            throw .unknownArchitecture(name: name)
+    public mutating func apply(architecture name: String) throws(ModelError) {
+        let published = hyphenated(name)
+        guard let preset = EfficientFormerConfiguration.presets.first(where: { $0.name == published }) else {
+            throw .unknownArchitecture(
+                name: name, known: EfficientFormerConfiguration.presetNames)
         }
         (depths, widths, attentionBlocks) = (preset.depths, preset.widths, preset.attentionBlocks)
         downsamples = [true, true, true]
@@ -136,9 +138,8 @@ public struct EfficientFormerConfiguration: Sendable, Equatable {
     // MARK: Checking
 
     /// Throws for values that no model can have, so that nothing downstream overflows. Keys are those of `config.json`.
-    func validate() throws(EfficientFormerError) {
-        func check(_ condition: Bool, _ key: String, _ value: some Any, _ problem: String) throws(EfficientFormerError)
-        {
+    func validate() throws(ModelError) {
+        func check(_ condition: Bool, _ key: String, _ value: some Any, _ problem: String) throws(ModelError) {
             guard condition else { throw .configuration(key: key, value: "\(value)", problem: problem) }
         }
         try check((1...16).contains(depths.count), "depths", depths, "1 to 16 stages are supported")

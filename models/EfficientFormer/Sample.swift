@@ -1,5 +1,6 @@
 import AlulaGraph
 import Foundation
+import ModelBuilding
 
 // A small model of the project's own, for tests and demonstrations without any download.
 
@@ -28,7 +29,7 @@ extension EfficientFormer {
 
     /// Writes `config.json`, `model.safetensors` and `preprocessor_config.json` of a model with drawn weights into a folder, as
     /// Hugging Face's library would. The same seed gives the same files, byte for byte.
-    package static func writeSample(to folder: URL, seed: UInt64 = 1) throws(EfficientFormerError) {
+    package static func writeSample(to folder: URL, seed: UInt64 = 1) throws(ModelError) {
         let configuration = sampleConfiguration
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -127,7 +128,7 @@ extension EfficientFormer {
         return Array(data) + Array("\n".utf8)
     }
 
-    private static func write(_ bytes: [UInt8], to url: URL) throws(EfficientFormerError) {
+    private static func write(_ bytes: [UInt8], to url: URL) throws(ModelError) {
         do { try Data(bytes).write(to: url, options: .atomic) } catch {
             throw .writing(path: url.path, problem: error.localizedDescription)
         }

@@ -1,4 +1,5 @@
 import AlulaGraph
+import ModelBuilding
 
 /// Who named a checkpoint's tensors.
 public enum NamingScheme: String, Sendable, Equatable, CaseIterable {
@@ -19,7 +20,7 @@ public enum NamingScheme: String, Sendable, Equatable, CaseIterable {
 }
 
 /// The name of a module or tensor under every scheme.
-struct TensorName: Sendable {
+struct TensorName: ParameterName {
     /// Hugging Face's name, which graphs carry.
     private(set) var canonical: String
     private(set) var timm: String
@@ -143,7 +144,7 @@ struct CheckpointNames: Sendable, Equatable {
 
     init(_ scheme: NamingScheme, prefix: String = "") { (self.scheme, self.prefix) = (scheme, prefix) }
 
-    init(detecting checkpoint: Checkpoint) throws(EfficientFormerError) {
+    init(detecting checkpoint: Checkpoint) throws(ModelError) {
         let names = checkpoint.tensors.map(\.name)
         let isWrapped = !names.isEmpty && names.allSatisfy { $0.hasPrefix(CheckpointNames.wrapperPrefix) }
         let prefix = isWrapped ? CheckpointNames.wrapperPrefix : ""
@@ -151,7 +152,7 @@ struct CheckpointNames: Sendable, Equatable {
             let marks = CheckpointNames.marks(scheme).map { prefix + $0 }
             return names.contains { name in marks.contains { name.hasPrefix($0) } }
         }
-        guard let scheme else { throw .notEfficientFormer(example: names.first ?? "") }
+        guard let scheme else { throw .unrecognized(example: names.first ?? "", family: "EfficientFormer") }
         self.init(scheme, prefix: prefix)
     }
 

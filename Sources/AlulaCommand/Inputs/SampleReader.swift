@@ -92,7 +92,7 @@ struct SampleReader {
 
     private func bestTensor(_ file: SafetensorsFile) throws -> NumericArray {
         let tensors = file.tensors
-        let wanted = [inputName, "pixel_values", "image", "images"]
+        let wanted = [inputName, "pixel_values", "image", "images", "signal", "signals"]
         guard let entry = wanted.lazy.compactMap({ name in tensors.first { $0.name == name } }).first ?? tensors.first
         else {
             throw Failure(nil, "holds no tensors")
@@ -121,6 +121,10 @@ struct SampleReader {
         }
         var layouts: [(Arrangement, [Int])] = [(.asIs, wanted)]
         if wanted.count == 3 { layouts.append((.channelsFirst, [wanted[2], wanted[0], wanted[1]])) }
+        if wanted.count == 3, wanted[0] == 1 {
+            // Signals come without the axis of one row, leads last or first.
+            layouts += [(.asIs, [wanted[1], wanted[2]]), (.channelsFirst, [wanted[2], wanted[1]])]
+        }
         // The one name whose layout is known, for shapes that fit both ways.
         if array.name == "pixel_values" { layouts.reverse() }
         for (arrangement, sample) in layouts
@@ -149,7 +153,7 @@ struct SampleReader {
     }
 
     private static func channelsLast(_ values: [Float], _ shape: [Int]) -> [Float] {
-        let (channels, pixels) = (shape[0], shape[1] * shape[2])
+        let (channels, pixels) = (shape[0], shape.dropFirst().reduce(1, *))
         var result = [Float](repeating: 0, count: values.count)
         for channel in 0..<channels {
             for pixel in 0..<pixels { result[pixel * channels + channel] = values[channel * pixels + pixel] }

@@ -3,7 +3,7 @@ import AlulaData
 import AlulaGraph
 import AlulaSystem
 import ArgumentParser
-import EfficientFormer
+import ModelBuilding
 
 /// `alula convert`: pretrained weights become a frozen float model.
 struct Convert: ParsableCommand {
@@ -28,7 +28,7 @@ struct Convert: ParsableCommand {
 
     @Option(
         help:
-            "The architecture, where names and shapes do not tell: \(EfficientFormer.architectures.joined(separator: ", "))."
+            "The architecture, where names and shapes do not tell: \(Architectures.names.joined(separator: ", "))."
     )
     var arch: String?
 
@@ -51,11 +51,12 @@ struct Convert: ParsableCommand {
         let start = alula_clock_nanoseconds()
         let weights = try WeightSource(source, configuration: config)
         let checkpoint = try weights.checkpoint()
-        // With a configuration the builder can say more than "unknown": which tensors are missing.
-        guard EfficientFormer.recognizes(checkpoint) || arch != nil || weights.configuration != nil else {
-            throw Failure(weights.weights, "the tensor names are of no known architecture; --arch names one")
+        let family = try family(checkpoint, weights)
+        let document = try weights.configuration.map { try readFile($0) }
+        var (graph, report): ModelFamily.Model
+        do throws(ModelError) { (graph, report) = try family.convert(document, arch, checkpoint) } catch {
+            throw error.failure(weights: weights.weights, configuration: weights.configuration)
         }
-        var (graph, report) = try built(checkpoint, weights)
         var notes = report.notes
         var metadata = [ModelFile.Key.source: try weights.record(format: "safetensors")]
         let names = try labels.map { try Labels.read($0) } ?? report.labels
@@ -63,8 +64,11 @@ struct Convert: ParsableCommand {
             try checkLabels(names, graph)
             metadata[ModelFile.Key.labels] = JSON.strings(names).text
         }
-        let preprocessor = try preprocessing(weights, graph, &notes)
-        metadata[ModelFile.Key.preprocess] = preprocessor.json
+        switch family.input {
+        case .image: metadata[ModelFile.Key.preprocess] = try preprocessing(weights, graph, &notes).json
+        case .signal:
+            if let preprocess { throw Failure(preprocess, "prepares pictures, but the model takes a signal") }
+        }
         if optimize {
             graph = try naming(source) { try Pass.run(Pass.folding + Pass.floatOnly, on: graph) }
         }
@@ -74,28 +78,21 @@ struct Convert: ParsableCommand {
         format.print(json(report, notes, seconds), text: text(report, notes, seconds))
     }
 
-    private func built(_ checkpoint: Checkpoint, _ weights: WeightSource) throws -> (
-        graph: Graph, report: EfficientFormerReport
-    ) {
-        let json = try weights.configuration.map { try readFile($0) }
-        let configuration: EfficientFormerConfiguration
-        do throws(EfficientFormerError) {
-            configuration = try EfficientFormer.configuration(json: json, architecture: arch, for: checkpoint)
-        } catch { throw Failure(weights.configuration ?? weights.weights, error.message) }
-        do throws(EfficientFormerError) {
-            return try EfficientFormer.build(configuration, checkpoint)
-        } catch .tensors(let missing, let misshapen) {
-            // All of them, where the error's own message lists the first few.
-            var parts: [String] = []
-            if !missing.isEmpty { parts.append("missing tensors: " + missing.joined(separator: ", ")) }
-            if !misshapen.isEmpty {
-                let texts = misshapen.map {
-                    "\($0.name) is \(Shape($0.found).description), not \(Shape($0.expected).description)"
-                }
-                parts.append("misshapen tensors: " + texts.joined(separator: ", "))
+    /// By `--arch`, by the tensors' names, or, so that missing tensors can be named, by the configuration.
+    private func family(_ checkpoint: Checkpoint, _ weights: WeightSource) throws -> ModelFamily {
+        if let arch {
+            guard let family = Architectures.family(named: arch) else {
+                throw Failure(
+                    nil, "\(arch) is no architecture; known are \(Architectures.names.joined(separator: ", "))")
             }
-            throw Failure(weights.weights, parts.joined(separator: "; "))
-        } catch { throw Failure(weights.weights, error.message) }
+            return family
+        }
+        if let family = Architectures.family(of: checkpoint) { return family }
+        guard let path = weights.configuration else {
+            throw Failure(weights.weights, "the tensor names are of no known architecture; --arch names one")
+        }
+        if let family = Architectures.family(configuredBy: try readFile(path)) { return family }
+        throw Failure(path, "names no known architecture, and the tensor names are of none; --arch names one")
     }
 
     private func checkLabels(_ names: [String], _ graph: Graph) throws {
@@ -105,7 +102,7 @@ struct Convert: ParsableCommand {
         }
     }
 
-    /// From `--preprocess`, the folder's own file, timm's part of its configuration, or EfficientFormer's default, in this order.
+    /// From `--preprocess`, the folder's own file, timm's part of its configuration, or the standard, in this order.
     private func preprocessing(_ weights: WeightSource, _ graph: Graph, _ notes: inout [String]) throws
         -> ImagePreprocessor
     {
@@ -128,21 +125,15 @@ struct Convert: ParsableCommand {
         }
         notes.append(
             "no preprocessor_config.json: pictures are resized to \(side.width) x \(side.height), ImageNet statistics")
-        return try naming(source) {
-            let standard = try ImagePreprocessor(huggingFace: Array("{}".utf8))
-            return try ImagePreprocessor(
-                resize: .exact(width: side.width, height: side.height), filter: standard.filter,
-                crop: .init(width: side.width, height: side.height), rescale: standard.rescale, mean: standard.mean,
-                deviation: standard.deviation)
-        }
+        return try naming(source) { try .standard(height: side.height, width: side.width) }
     }
 
     // MARK: Reporting
 
-    private func json(_ report: EfficientFormerReport, _ notes: [String], _ seconds: Double) -> JSON {
+    private func json(_ report: ModelReport, _ notes: [String], _ seconds: Double) -> JSON {
         .object([
             ("output", .string(output)), ("architecture", .string(report.architecture)),
-            ("naming", .string(report.naming.rawValue)),
+            ("naming", .string(report.naming)),
             (
                 "tensors",
                 .object([
@@ -162,7 +153,7 @@ struct Convert: ParsableCommand {
         ])
     }
 
-    private func text(_ report: EfficientFormerReport, _ notes: [String], _ seconds: Double) -> String {
+    private func text(_ report: ModelReport, _ notes: [String], _ seconds: Double) -> String {
         var text = """
             \(output): \(report.architecture), \(Format.count(report.parameters)) parameters, \(Format.count(report.macs)) MACs
             tensors: \(report.usedCount) used, \(report.ignored.count) ignored, 0 missing, \(report.unused.count) unused \

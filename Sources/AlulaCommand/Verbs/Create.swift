@@ -1,19 +1,20 @@
 import AlulaData
 import AlulaGraph
 import ArgumentParser
-import EfficientFormer
 
 /// `alula create`: things to try Alula on.
 struct Create: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Makes a sample picture, or a small pretrained-style folder.",
+        abstract: "Makes a fresh model, a sample picture, or a small pretrained-style folder.",
         discussion: """
             Example:
 
+              alula create edgevit-xxs -o edgevit.alula --classes 100 --input 32x32
               alula create image-sample -o wing.png --size 320x240
               alula create efficientformer-sample -o sample
             """,
-        subcommands: [CreateImageSample.self, CreateEfficientFormerSample.self])
+        subcommands: [CreateModel.self, CreateImageSample.self, CreateEfficientFormerSample.self],
+        defaultSubcommand: CreateModel.self)
 }
 
 /// Width and height, written as `320x240`.

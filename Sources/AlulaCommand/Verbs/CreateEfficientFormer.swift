@@ -1,5 +1,6 @@
 import ArgumentParser
 import EfficientFormer
+import ModelBuilding
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -27,7 +28,7 @@ struct CreateEfficientFormerSample: ParsableCommand {
     @OptionGroup var format: OutputOptions
 
     func run() throws {
-        do throws(EfficientFormerError) {
+        do throws(ModelError) {
             try EfficientFormer.writeSample(to: URL(fileURLWithPath: output, isDirectory: true), seed: seed)
         } catch {
             if case .writing = error { throw Failure(nil, error.message) }

@@ -2,7 +2,7 @@ import AlulaGraph
 import Foundation
 
 /// A parsed JSON value of a configuration, with numbers told apart from truth values.
-enum ConfigurationValue: Equatable {
+package enum ConfigurationValue: Equatable {
     case null
     case bool(Bool)
     case number(Double)
@@ -11,7 +11,7 @@ enum ConfigurationValue: Equatable {
     case object([String: ConfigurationValue])
 
     /// The object that a document holds.
-    static func object(parsing document: [UInt8]) throws(EfficientFormerError) -> [String: ConfigurationValue] {
+    package static func object(parsing document: [UInt8]) throws(ModelError) -> [String: ConfigurationValue] {
         guard case .object(let members)? = try? JSONDecoder().decode(ConfigurationValue.self, from: Data(document))
         else {
             throw .notJSON
@@ -20,7 +20,7 @@ enum ConfigurationValue: Equatable {
     }
 
     /// For messages: as in JSON, cut when long.
-    var excerpt: String {
+    package var excerpt: String {
         let text =
             switch self {
             case .null: "null"
@@ -35,7 +35,7 @@ enum ConfigurationValue: Equatable {
 }
 
 extension ConfigurationValue: Decodable {
-    init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
             self = .null
@@ -54,17 +54,24 @@ extension ConfigurationValue: Decodable {
 }
 
 /// Typed access to a configuration's keys: nil for a missing key, an error for a value of another type.
-struct ConfigurationKeys {
-    let members: [String: ConfigurationValue]
+package struct ConfigurationKeys {
+    package let members: [String: ConfigurationValue]
 
-    func has(_ key: String) -> Bool { members[key] != nil }
+    package init(members: [String: ConfigurationValue]) { self.members = members }
+
+    /// The keys of a `config.json`.
+    package init(json document: [UInt8]) throws(ModelError) {
+        members = try ConfigurationValue.object(parsing: document)
+    }
+
+    package func has(_ key: String) -> Bool { members[key] != nil }
 
     /// Whether the key is missing or null.
-    func isAbsent(_ key: String) -> Bool { members[key] == nil || members[key] == .null }
+    package func isAbsent(_ key: String) -> Bool { members[key] == nil || members[key] == .null }
 
     private func read<Value>(
         _ key: String, _ expected: String, _ convert: (ConfigurationValue) -> Value?
-    ) throws(EfficientFormerError) -> Value? {
+    ) throws(ModelError) -> Value? {
         guard let found = members[key] else { return nil }
         guard let value = convert(found) else {
             throw .configuration(key: key, value: found.excerpt, problem: "is not \(expected)")
@@ -72,35 +79,39 @@ struct ConfigurationKeys {
         return value
     }
 
-    func integer(_ key: String) throws(EfficientFormerError) -> Int? {
+    package func integer(_ key: String) throws(ModelError) -> Int? {
         try read(key, "a whole number") { ConfigurationKeys.integer($0) }
     }
 
-    func number(_ key: String) throws(EfficientFormerError) -> Double? {
+    package func number(_ key: String) throws(ModelError) -> Double? {
         try read(key, "a number") { if case .number(let value) = $0 { value } else { nil } }
     }
 
-    func bool(_ key: String) throws(EfficientFormerError) -> Bool? {
+    package func bool(_ key: String) throws(ModelError) -> Bool? {
         try read(key, "true or false") { if case .bool(let value) = $0 { value } else { nil } }
     }
 
-    func string(_ key: String) throws(EfficientFormerError) -> String? {
+    package func string(_ key: String) throws(ModelError) -> String? {
         try read(key, "a string") { if case .string(let value) = $0 { value } else { nil } }
     }
 
-    func object(_ key: String) throws(EfficientFormerError) -> [String: ConfigurationValue]? {
+    package func object(_ key: String) throws(ModelError) -> [String: ConfigurationValue]? {
         try read(key, "an object") { if case .object(let members) = $0 { members } else { nil } }
     }
 
-    func integers(_ key: String) throws(EfficientFormerError) -> [Int]? {
+    package func integers(_ key: String) throws(ModelError) -> [Int]? {
         try read(key, "a list of whole numbers") { list($0, ConfigurationKeys.integer) }
     }
 
-    func bools(_ key: String) throws(EfficientFormerError) -> [Bool]? {
+    package func numbers(_ key: String) throws(ModelError) -> [Double]? {
+        try read(key, "a list of numbers") { list($0) { if case .number(let value) = $0 { value } else { nil } } }
+    }
+
+    package func bools(_ key: String) throws(ModelError) -> [Bool]? {
         try read(key, "a list of true and false") { list($0) { if case .bool(let value) = $0 { value } else { nil } } }
     }
 
-    func strings(_ key: String) throws(EfficientFormerError) -> [String]? {
+    package func strings(_ key: String) throws(ModelError) -> [String]? {
         try read(key, "a list of strings") { list($0) { if case .string(let value) = $0 { value } else { nil } } }
     }
 

@@ -12,22 +12,22 @@ public struct MisshapenTensor: Equatable, Sendable {
     }
 }
 
-/// Why an EfficientFormer cannot be configured or built. `message` says it in one line, without the file's name.
-public enum EfficientFormerError: Error, Equatable, Sendable {
+/// Why a model cannot be configured or built. `message` says it in one line, without the file's name.
+public enum ModelError: Error, Equatable, Sendable {
     /// The configuration is no JSON object.
     case notJSON
-    /// A configuration's key has a value that no EfficientFormer can have.
+    /// A configuration's key has a value that no such model can have.
     case configuration(key: String, value: String, problem: String)
-    case unknownArchitecture(name: String)
-    /// The tensor names follow none of the known schemes.
-    case notEfficientFormer(example: String)
+    case unknownArchitecture(name: String, known: [String])
+    /// The tensor names are not those of the family.
+    case unrecognized(example: String, family: String)
     /// All tensors that the configuration needs and the checkpoint lacks, and all that have another shape.
     case tensors(missing: [String], misshapen: [MisshapenTensor])
     /// A tensor's values or type cannot be used.
     case invalidTensor(name: String, problem: String)
     /// The operators do not fit together; carries the graph's own reason.
     case graph(GraphError)
-    /// The sample model could not be written.
+    /// A sample model could not be written.
     case writing(path: String, problem: String)
 
     /// Names that a message lists before it only counts.
@@ -37,13 +37,11 @@ public enum EfficientFormerError: Error, Equatable, Sendable {
         switch self {
         case .notJSON: "the configuration is no JSON object"
         case .configuration(let key, let value, let problem): "\(key) = \(value): \(problem)"
-        case .unknownArchitecture(let name):
-            "\(name.quotedForMessage) is not an EfficientFormer: known are "
-                + EfficientFormer.architectures.joined(separator: ", ")
-        case .notEfficientFormer(let example):
-            "tensor names such as \(example.quotedForMessage) are not those of an EfficientFormer"
-        case .tensors(let missing, let misshapen):
-            EfficientFormerError.accountMessage(missing, misshapen)
+        case .unknownArchitecture(let name, let known):
+            "\(name.quotedForMessage) is not a known architecture: known are " + known.joined(separator: ", ")
+        case .unrecognized(let example, let family):
+            "tensor names such as \(example.quotedForMessage) are not those of \(family)"
+        case .tensors(let missing, let misshapen): ModelError.accountMessage(missing, misshapen)
         case .invalidTensor(let name, let problem): "tensor \(name.quotedForMessage) \(problem)"
         case .graph(let error): error.message
         case .writing(let path, let problem): "\(path): \(problem)"

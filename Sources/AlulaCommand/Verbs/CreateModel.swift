@@ -1,0 +1,87 @@
+import AlulaData
+import AlulaGraph
+import ArgumentParser
+import ModelBuilding
+
+/// Two sizes with an x between them: height and width of an image, or leads and samples of a signal.
+struct InputSize: ExpressibleByArgument {
+    var first: Int
+    var second: Int
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "x", omittingEmptySubsequences: false)
+        guard parts.count == 2, let first = Int(parts[0]), let second = Int(parts[1]), first > 0, second > 0 else {
+            return nil
+        }
+        (self.first, self.second) = (first, second)
+    }
+}
+
+/// `alula create ARCH`: a model to train.
+struct CreateModel: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "model", abstract: "Makes a fresh float model with the weights that its training starts from.",
+        discussion: """
+            ARCH is one of \(Architectures.names.joined(separator: ", ")). The word "model" may be left out.
+
+            Example:
+
+              alula create edgevit-xxs -o edgevit.alula --classes 100 --input 32x32
+              alula create msw-transformer-tiny -o ecg.alula --classes 5 --input 12x1000
+            """)
+
+    @Argument(help: ArgumentHelp("The architecture.", valueName: "arch"))
+    var architecture: String
+
+    @Option(name: [.customShort("o"), .long], help: ArgumentHelp("The model to write.", valueName: "model.alula"))
+    var output: String
+
+    @Option(help: "How many classes the model tells apart. Default: as published.")
+    var classes: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Height and width of pictures, or leads and samples of signals. Default: as published.", valueName: "size"))
+    var input: InputSize?
+
+    @Option(help: "Determines the weights.")
+    var seed: UInt64 = 0
+
+    @OptionGroup var format: OutputOptions
+
+    func validate() throws {
+        guard Architectures.family(named: architecture) != nil else {
+            throw ValidationError(
+                "\(architecture) is no architecture; known are \(Architectures.names.joined(separator: ", ")).")
+        }
+        if let classes, classes < 1 { throw ValidationError("--classes must be at least 1.") }
+    }
+
+    func run() throws {
+        guard let family = Architectures.family(named: architecture) else { return }
+        let request = ModelFamily.Request(
+            architecture: architecture, classes: classes, input: input.map { ($0.first, $0.second) }, seed: seed)
+        let model: ModelFamily.Model
+        do throws(ModelError) { model = try family.create(request) } catch { throw Failure(output, error.message) }
+        var metadata: [String: String] = [:]
+        if family.input == .image {
+            let shape = model.graph.shape(model.graph.inputs[0])
+            metadata[ModelFile.Key.preprocess] =
+                try naming(output) { try ImagePreprocessor.standard(height: shape[1], width: shape[2]) }.json
+        }
+        let file = ModelFile(graph: model.graph, metadata: metadata)
+        try naming(output) { try file.write(to: output) }
+        let report = model.report
+        let keys: [(String, JSON)] = [
+            ("output", .string(output)), ("architecture", .string(report.architecture)),
+            ("parameters", .integer(report.parameters)), ("macs", .integer(report.macs)),
+        ]
+        format.print(
+            .object(keys),
+            text: """
+                \(output): \(report.architecture), \(Format.count(report.parameters)) parameters, \
+                \(Format.count(report.macs)) MACs, untrained
+
+                """)
+    }
+}
