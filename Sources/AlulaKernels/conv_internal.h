@@ -7,6 +7,9 @@ void alula_conv_u8s8_avx2(const void *args, size_t begin, size_t end, void *scra
 void alula_conv_u8s8_avx512vnni(const void *args, size_t begin, size_t end, void *scratch);
 void alula_depthwise_u8s8_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_depthwise_u8s8_avx2(const void *args, size_t begin, size_t end, void *scratch);
+void alula_mlp_u8_scalar(const void *args, size_t begin, size_t end, void *scratch);
+void alula_mlp_u8_avx2(const void *args, size_t begin, size_t end, void *scratch);
+void alula_mlp_u8_avx512vnni(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_f32_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_f32_avx2(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_f32_avx512(const void *args, size_t begin, size_t end, void *scratch);

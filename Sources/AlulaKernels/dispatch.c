@@ -10,6 +10,7 @@ static const alula_kernel_table scalar_table = {
     // Convolutions.
     .conv_u8s8 = alula_conv_u8s8_scalar,
     .depthwise_u8s8 = alula_depthwise_u8s8_scalar,
+    .mlp_u8 = alula_mlp_u8_scalar,
     .conv_f32 = alula_conv_f32_scalar,
     .depthwise_f32 = alula_depthwise_f32_scalar,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
@@ -26,6 +27,7 @@ static const alula_kernel_table avx2_table = {
     // Convolutions.
     .conv_u8s8 = alula_conv_u8s8_avx2,
     .depthwise_u8s8 = alula_depthwise_u8s8_avx2,
+    .mlp_u8 = alula_mlp_u8_avx2,
     .conv_f32 = alula_conv_f32_avx2,
     .depthwise_f32 = alula_depthwise_f32_avx2,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
@@ -39,6 +41,7 @@ static const alula_kernel_table avx512vnni_table = {
     // Convolutions.
     .conv_u8s8 = alula_conv_u8s8_avx512vnni,
     .depthwise_u8s8 = alula_depthwise_u8s8_avx2,
+    .mlp_u8 = alula_mlp_u8_avx512vnni,
     .conv_f32 = alula_conv_f32_avx512,
     .depthwise_f32 = alula_depthwise_f32_avx2,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
