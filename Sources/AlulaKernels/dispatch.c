@@ -57,7 +57,7 @@ static uint32_t saved_state(void) {
     return low;
 }
 
-static alula_isa probe(void) {
+static alula_isa ask_cpu(void) {
     unsigned a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return ALULA_ISA_SCALAR;
     const unsigned needed = bit_FMA | bit_OSXSAVE | bit_AVX;
@@ -66,6 +66,14 @@ static alula_isa probe(void) {
     const unsigned wide = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL, bytes = bit_AVX512VBMI | bit_AVX512VNNI;
     if ((b & wide) != wide || (c & bytes) != bytes || (saved_state() & 0xe6) != 0xe6) return ALULA_ISA_AVX2;
     return ALULA_ISA_AVX512VNNI;
+}
+
+// Asked once: cpuid leaves a virtual machine, which takes tens of microseconds. Threads that ask at the same time find the same.
+static alula_isa probe(void) {
+    static int known = -1;
+    int isa = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (isa < 0) __atomic_store_n(&known, isa = (int)ask_cpu(), __ATOMIC_RELAXED);
+    return (alula_isa)isa;
 }
 
 const alula_kernel_table *alula_kernels_for(alula_isa isa) {

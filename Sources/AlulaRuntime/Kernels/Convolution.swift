@@ -210,15 +210,15 @@ extension StepBuilder {
         let count = graph.type(biasID).shape.elementCount
         let biases = try constantData(biasID, layout: .plain, byteCount: count * MemoryLayout<Int32>.size)
         let multipliers = try constantData(multiplierID, layout: .plain, byteCount: count * MemoryLayout<Float>.size)
-        for channel in 0..<count {
-            guard Int(biases.load(channel, as: Int32.self).magnitude) <= largestBias else {
-                throw .invalidConstant(
-                    name: label(biasID, in: graph), problem: "element \(channel) is larger than \(largestBias)")
-            }
-            guard Int8Limits.allows(multiplier: multipliers.load(channel, as: Float.self)) else {
-                throw .invalidConstant(
-                    name: label(multiplierID, in: graph), problem: "element \(channel) is not below 65536")
-            }
+        let wrongBias = biases.firstElement(of: Int32.self, in: count) { Int($0.magnitude) > largestBias }
+        if let wrongBias {
+            throw .invalidConstant(
+                name: label(biasID, in: graph), problem: "element \(wrongBias) is larger than \(largestBias)")
+        }
+        let wrongMultiplier = multipliers.firstElement(of: Float.self, in: count) { !Int8Limits.allows(multiplier: $0) }
+        if let wrongMultiplier {
+            throw .invalidConstant(
+                name: label(multiplierID, in: graph), problem: "element \(wrongMultiplier) is not below 65536")
         }
     }
 
@@ -293,6 +293,19 @@ extension StepBuilder {
             (target + group * padded).copyMemory(from: data.baseAddress + group * own, byteCount: own)
         }
         return target
+    }
+}
+
+extension TensorData {
+    /// The index of the first of `count` elements that satisfies `predicate`. The data need not be aligned.
+    fileprivate func firstElement<T: BitwiseCopyable>(of type: T.Type, in count: Int, where predicate: (T) -> Bool)
+        -> Int?
+    {
+        withUnsafeBytes { bytes in
+            (0..<count).first {
+                predicate(bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<T>.stride, as: T.self))
+            }
+        }
     }
 }
 
