@@ -72,7 +72,7 @@ public struct ModelFile: Sendable {
         guard let text = file.metadata(Key.graph) else { throw .notAModel }
         let version = file.metadata(Key.version) ?? "missing"
         guard version == ModelFile.version else { throw .unknownVersion(version) }
-        do throws(GraphError) { graph = try Graph(text: text) } catch { throw .graph(error) }
+        do throws(GraphError) { graph = try Graph(unverified: text) } catch { throw .graph(error) }
         metadata = [:]
         for (key, value) in file.metadata where key != Key.graph && key != Key.version { metadata[key] = value }
 
@@ -90,7 +90,6 @@ public struct ModelFile: Sendable {
             graph[id].constant?.data = file.data(of: entry)
             used.insert(name)
         }
-        // Sizes of packed constants are only known where they are used; verify checks them now that the data are there.
         do throws(GraphError) { try graph.verify() } catch { throw .graph(error) }
         for entry in file.tensors where !used.contains(entry.name) {
             let type = TensorType(entry.dataType, Shape(entry.shape))

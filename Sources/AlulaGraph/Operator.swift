@@ -29,43 +29,43 @@ public enum Operator: Sendable, Equatable {
     case requantize(Requantize)
 
     /// The one place that opens the enum; everything that is uniform over operators goes through it.
-    private func rule<R, E: Error>(_ body: (borrowing RuleBox) throws(E) -> R) throws(E) -> R {
+    private func rule<V: RuleVisitor>(_ visitor: V) throws(V.Failure) -> V.Result {
         switch self {
-        case .conv2D(let op): try body(RuleBox(op))
-        case .convTranspose2D(let op): try body(RuleBox(op))
-        case .linear(let op): try body(RuleBox(op))
-        case .matmul(let op): try body(RuleBox(op))
-        case .attention(let op): try body(RuleBox(op))
-        case .binary(let op): try body(RuleBox(op))
-        case .unary(let op): try body(RuleBox(op))
-        case .batchNorm(let op): try body(RuleBox(op))
-        case .layerNorm(let op): try body(RuleBox(op))
-        case .softmax(let op): try body(RuleBox(op))
-        case .pool(let op): try body(RuleBox(op))
-        case .poolMixer(let op): try body(RuleBox(op))
-        case .mean(let op): try body(RuleBox(op))
-        case .reshape(let op): try body(RuleBox(op))
-        case .transpose(let op): try body(RuleBox(op))
-        case .slice(let op): try body(RuleBox(op))
-        case .concat(let op): try body(RuleBox(op))
-        case .split(let op): try body(RuleBox(op))
-        case .gather(let op): try body(RuleBox(op))
-        case .roll(let op): try body(RuleBox(op))
-        case .pad(let op): try body(RuleBox(op))
-        case .expand(let op): try body(RuleBox(op))
-        case .resize(let op): try body(RuleBox(op))
-        case .quantize(let op): try body(RuleBox(op))
-        case .dequantize(let op): try body(RuleBox(op))
-        case .requantize(let op): try body(RuleBox(op))
+        case .conv2D(let op): try visitor.visit(op)
+        case .convTranspose2D(let op): try visitor.visit(op)
+        case .linear(let op): try visitor.visit(op)
+        case .matmul(let op): try visitor.visit(op)
+        case .attention(let op): try visitor.visit(op)
+        case .binary(let op): try visitor.visit(op)
+        case .unary(let op): try visitor.visit(op)
+        case .batchNorm(let op): try visitor.visit(op)
+        case .layerNorm(let op): try visitor.visit(op)
+        case .softmax(let op): try visitor.visit(op)
+        case .pool(let op): try visitor.visit(op)
+        case .poolMixer(let op): try visitor.visit(op)
+        case .mean(let op): try visitor.visit(op)
+        case .reshape(let op): try visitor.visit(op)
+        case .transpose(let op): try visitor.visit(op)
+        case .slice(let op): try visitor.visit(op)
+        case .concat(let op): try visitor.visit(op)
+        case .split(let op): try visitor.visit(op)
+        case .gather(let op): try visitor.visit(op)
+        case .roll(let op): try visitor.visit(op)
+        case .pad(let op): try visitor.visit(op)
+        case .expand(let op): try visitor.visit(op)
+        case .resize(let op): try visitor.visit(op)
+        case .quantize(let op): try visitor.visit(op)
+        case .dequantize(let op): try visitor.visit(op)
+        case .requantize(let op): try visitor.visit(op)
         }
     }
 
     /// The name in graph text.
-    public var name: String { rule { $0.name } }
-    package var operands: [Operand] { rule { $0.operands } }
-    package var isVariadic: Bool { rule { $0.isVariadic } }
-    package var numericRule: NumericRule { rule { $0.numericRule } }
-    package var attributeText: String { rule { $0.attributeText() } }
+    public var name: String { rule(NameVisitor()) }
+    package var operands: [Operand] { rule(OperandsVisitor()) }
+    package var isVariadic: Bool { rule(VariadicVisitor()) }
+    package var numericRule: NumericRule { rule(NumericRuleVisitor()) }
+    package var attributeText: String { rule(AttributeVisitor()) }
 
     /// Shapes of the results for these operands.
     package func resultShapes(_ operands: [TensorType?]) throws(GraphError) -> [Shape] {
@@ -81,7 +81,7 @@ public enum Operator: Sendable, Equatable {
             }
         }
         do throws(ShapeProblem) {
-            let shapes = try rule { (box: borrowing RuleBox) throws(ShapeProblem) in try box.resultShapes(padded) }
+            let shapes = try rule(ShapesVisitor(operands: padded))
             guard shapes.allSatisfy({ $0.isValid }) else {
                 throw ShapeProblem("a result is empty or larger than \(Shape.maximumElements) elements")
             }
@@ -91,7 +91,7 @@ public enum Operator: Sendable, Equatable {
         }
     }
 
-    package func macs(_ operands: [TensorType?], _ result: TensorType) -> Int { rule { $0.macs(operands, result) } }
+    package func macs(_ operands: [TensorType?], _ result: TensorType) -> Int { rule(MacsVisitor(operands: operands, result: result)) }
 
     /// The operator that graph text names, with its attributes.
     package init?(name: String, attributes: inout AttributeReader) throws(ShapeProblem) {
@@ -134,31 +134,44 @@ public enum Operator: Sendable, Equatable {
     }
 }
 
-/// An attribute struct behind closures: the core has no `any`.
-private struct RuleBox {
-    let name: String
-    let operands: [Operand]
-    let isVariadic: Bool
-    let numericRule: NumericRule
-    let attributeText: () -> String
-    private let shapes: ([TensorType?]) -> Result<[Shape], ShapeProblem>
-    let macs: ([TensorType?], TensorType) -> Int
+/// A question that every attribute struct answers: the core has no `any`, and a closure cannot be generic.
+private protocol RuleVisitor {
+    associatedtype Result
+    associatedtype Failure: Error
+    func visit<O: OperatorRule>(_ op: O) throws(Failure) -> Result
+}
 
-    init<O: OperatorRule>(_ op: O) {
-        name = op.name
-        operands = op.operands
-        isVariadic = op.isVariadic
-        numericRule = op.numericRule
-        attributeText = {
-            var writer = AttributeWriter()
-            op.write(&writer)
-            return writer.text
-        }
-        shapes = { operands in
-            do throws(ShapeProblem) { return .success(try op.resultShapes(operands)) } catch { return .failure(error) }
-        }
-        macs = { op.macs($0, $1) }
+private struct NameVisitor: RuleVisitor {
+    func visit<O: OperatorRule>(_ op: O) -> String { op.name }
+}
+
+private struct OperandsVisitor: RuleVisitor {
+    func visit<O: OperatorRule>(_ op: O) -> [Operand] { op.operands }
+}
+
+private struct VariadicVisitor: RuleVisitor {
+    func visit<O: OperatorRule>(_ op: O) -> Bool { op.isVariadic }
+}
+
+private struct NumericRuleVisitor: RuleVisitor {
+    func visit<O: OperatorRule>(_ op: O) -> NumericRule { op.numericRule }
+}
+
+private struct AttributeVisitor: RuleVisitor {
+    func visit<O: OperatorRule>(_ op: O) -> String {
+        var writer = AttributeWriter()
+        op.write(&writer)
+        return writer.text
     }
+}
 
-    func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] { try shapes(operands).get() }
+private struct ShapesVisitor: RuleVisitor {
+    var operands: [TensorType?]
+    func visit<O: OperatorRule>(_ op: O) throws(ShapeProblem) -> [Shape] { try op.resultShapes(operands) }
+}
+
+private struct MacsVisitor: RuleVisitor {
+    var operands: [TensorType?]
+    var result: TensorType
+    func visit<O: OperatorRule>(_ op: O) -> Int { op.macs(operands, result) }
 }

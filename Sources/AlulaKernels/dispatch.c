@@ -10,6 +10,7 @@ static const alula_kernel_table scalar_table = {
     // Convolutions.
     .conv_u8s8 = alula_conv_u8s8_scalar,
     .depthwise_u8s8 = alula_depthwise_u8s8_scalar,
+    .mlp_u8 = alula_mlp_u8_scalar,
     .conv_f32 = alula_conv_f32_scalar,
     .depthwise_f32 = alula_depthwise_f32_scalar,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
@@ -29,6 +30,7 @@ static const alula_kernel_table avx2_table = {
     // Convolutions.
     .conv_u8s8 = alula_conv_u8s8_avx2,
     .depthwise_u8s8 = alula_depthwise_u8s8_avx2,
+    .mlp_u8 = alula_mlp_u8_avx2,
     .conv_f32 = alula_conv_f32_avx2,
     .depthwise_f32 = alula_depthwise_f32_avx2,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
@@ -42,6 +44,7 @@ static const alula_kernel_table avx512vnni_table = {
     // Convolutions.
     .conv_u8s8 = alula_conv_u8s8_avx512vnni,
     .depthwise_u8s8 = alula_depthwise_u8s8_avx2,
+    .mlp_u8 = alula_mlp_u8_avx512vnni,
     .conv_f32 = alula_conv_f32_avx512,
     .depthwise_f32 = alula_depthwise_f32_avx2,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
@@ -84,6 +87,7 @@ static const alula_kernel_table *const tables[ALULA_ISA_COUNT] = {
         .name = #NAME,                                     \
         .conv_u8s8 = alula_conv_u8s8_##NAME,               \
         .depthwise_u8s8 = alula_depthwise_u8s8_neon,       \
+        .mlp_u8 = alula_mlp_u8_##NAME,                     \
         .conv_f32 = alula_conv_f32_neon,                   \
         .depthwise_f32 = alula_depthwise_f32_neon,         \
         .conv_transpose_f32 = alula_conv_transpose_f32_scalar, \
@@ -127,6 +131,7 @@ static const alula_kernel_table simd128_table = {
     // Convolutions.
     .conv_u8s8 = alula_conv_u8s8_simd128,
     .depthwise_u8s8 = alula_depthwise_u8s8_scalar,
+    .mlp_u8 = alula_mlp_u8_simd128,
     .conv_f32 = alula_conv_f32_scalar,
     .depthwise_f32 = alula_depthwise_f32_scalar,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,

@@ -46,7 +46,8 @@ public final class Session {
         }
 
         let addresses = storage.places.map(place)
-        var builder = StepBuilder(graph, addresses: addresses, kernels: kernels.pointee, threads: threads)
+        var builder = StepBuilder(
+            graph, addresses: addresses, startsPair: storage.startsPair, kernels: kernels.pointee, threads: threads)
         try Session.bind(
             graph, storage, &builder, copies: storage.copiedOutputs.map { arena.start + plan.offsets[$0.buffer] })
         var outputAddresses: [UnsafeMutableRawPointer] = []

@@ -38,13 +38,16 @@ struct StepBuilder {
         var items: Int
         var grain: Int
         var endsWithBarrier = true
-        /// The node, or the number of nodes for copies of outputs.
+        /// The node, or the number of nodes for copies of outputs; of a pair that runs as one step, the second.
         var node: Int
+        var isPair = false
     }
 
     let graph: Graph
     let kernels: alula_kernel_table
     let threads: Int
+    /// By node: whether it and the next one run as one step.
+    let startsPair: [Bool]
     private(set) var pending: [Pending] = []
     /// The argument structs of all steps, each on a 16-byte boundary.
     private(set) var arguments: [UInt8] = []
@@ -59,8 +62,12 @@ struct StepBuilder {
     private var paddingRows: [UnsafeMutableRawPointer?] = Array(repeating: nil, count: 257)
     private let paddingRowBytes: Int
 
-    init(_ graph: Graph, addresses: [UnsafeMutableRawPointer?], kernels: alula_kernel_table, threads: Int) {
+    init(
+        _ graph: Graph, addresses: [UnsafeMutableRawPointer?], startsPair: [Bool], kernels: alula_kernel_table,
+        threads: Int
+    ) {
         self.graph = graph
+        self.startsPair = startsPair
         self.addresses = addresses
         self.kernels = kernels
         self.threads = threads
@@ -74,7 +81,7 @@ struct StepBuilder {
     /// Appends a call. `parallel`: the step before it belongs to the same node and the two do not depend on each other.
     mutating func append<Arguments: BitwiseCopyable>(
         _ family: KernelFamily, _ arguments: Arguments, items: Int, grain: Int = 1, scratch: Int = 0,
-        parallel: Bool = false
+        parallel: Bool = false, isPair: Bool = false
     ) throws(RuntimeError) {
         guard family.kernel(in: kernels) != nil else { throw unsupported("this build has no kernel \(family.name)") }
         if parallel, let last = pending.indices.last { pending[last].endsWithBarrier = false }
@@ -83,7 +90,9 @@ struct StepBuilder {
         var grain = grain
         while grain > 1, items < grain * threads { grain /= 2 }
         pending.append(
-            Pending(family: family, argumentOffset: self.arguments.count, items: items, grain: grain, node: node))
+            Pending(
+                family: family, argumentOffset: self.arguments.count, items: items, grain: grain, node: node,
+                isPair: isPair))
         withUnsafeBytes(of: arguments) { self.arguments.append(contentsOf: $0) }
         scratchBytes = max(scratchBytes, scratch)
     }

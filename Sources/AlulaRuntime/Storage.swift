@@ -6,6 +6,8 @@ struct Storage {
         /// A constant's own data; a view of a constant names the constant.
         case constant(Int)
         case buffer(Int)
+        /// No memory: the value exists in kernels' scratch only, a tile at a time.
+        case scratch
     }
 
     /// By value index.
@@ -16,6 +18,8 @@ struct Storage {
     /// Outputs that must be copied after the last node, since their value is an input's or a constant's.
     private(set) var copiedOutputs: [(value: ValueID, buffer: Int)] = []
 
+    /// By node: whether it and the next one run as one step.
+    let startsPair: [Bool]
     private var lastUses: [Int]
     private var holdsInput: [Bool] = []
     private let sharesMemory: Bool
@@ -24,7 +28,12 @@ struct Storage {
     init(_ graph: Graph, sharesMemory: Bool) {
         self.sharesMemory = sharesMemory
         places = [Place](repeating: .constant(-1), count: graph.values.count)
+        startsPair = sharesMemory ? layerPairs(graph) : [Bool](repeating: false, count: graph.nodes.count)
         lastUses = Storage.lastUses(graph)
+        for (index, node) in graph.nodes.enumerated() where startsPair[index] {
+            // The pair runs where its second node stands, and reads the first one's input then.
+            for id in node.inputs where !id.isNone { lastUses[Int(id.index)] = max(lastUses[Int(id.index)], index + 1) }
+        }
         for index in graph.values.indices where graph.values[index].constant != nil { places[index] = .constant(index) }
         for id in graph.inputs { addBuffer(graph, id, first: -1, holdsInput: true) }
         for index in graph.nodes.indices { place(graph, index) }
@@ -56,6 +65,10 @@ struct Storage {
 
     private mutating func place(_ graph: Graph, _ index: Int) {
         let node = graph.nodes[index]
+        if startsPair[index] {
+            places[Int(node.outputs[0].index)] = .scratch
+            return
+        }
         if isView(graph, node) {
             share(node.inputs[0], with: node.outputs[0])
             return
@@ -108,6 +121,10 @@ struct Storage {
             return nil
         case .conv2D, .linear:
             let residual = WeightedOperand.residual
+            if index > 0, startsPair[index - 1], node.input(residual).isNone {
+                let first = graph.nodes[index - 1]
+                return isFree(graph, of: first.inputs[0], for: node, at: index) ? first.inputs[0] : nil
+            }
             guard isFree(graph, node, residual, at: index) else { return nil }
             for operand in 0..<residual where !node.input(operand).isNone {
                 if self[node.input(operand)] == self[node.input(residual)] { return nil }
@@ -120,7 +137,10 @@ struct Storage {
 
     /// Whether an operand has the result's size and its buffer's content is not needed after this node.
     private func isFree(_ graph: Graph, _ node: Node, _ operand: Int, at index: Int) -> Bool {
-        let id = node.input(operand)
+        isFree(graph, of: node.input(operand), for: node, at: index)
+    }
+
+    private func isFree(_ graph: Graph, of id: ValueID, for node: Node, at index: Int) -> Bool {
         guard !id.isNone, case .buffer(let buffer) = self[id], buffers[buffer].last <= index else { return false }
         let (type, result) = (graph.type(id), graph.type(node.outputs[0]))
         return type.dataType == result.dataType && type.shape == result.shape

@@ -3,9 +3,14 @@ extension Graph {
     ///
     /// - Throws: `GraphError` with line and column for the first thing that is wrong.
     public init(text: String) throws(GraphError) {
+        try self.init(unverified: text)
+        try verify()
+    }
+
+    /// As `init(text:)`, for callers that verify the graph when its constants have their data.
+    init(unverified text: String) throws(GraphError) {
         var parser = GraphTextParser(text)
         self = try parser.parse()
-        try verify()
     }
 }
 

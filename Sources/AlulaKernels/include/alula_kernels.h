@@ -61,6 +61,14 @@ size_t alula_conv_u8s8_scratch(const alula_conv_u8s8_args *args);
 // The same args struct; residual is allowed.
 size_t alula_depthwise_u8s8_scratch(const alula_conv_u8s8_args *args);
 
+// Two int8 convolutions in a row, as one call that keeps only a tile of rows between them (in scratch). Both are 1x1 without groups, strides or
+// padding, as linear layers over the same rows (in_h = out_h = 1, in_w = out_w = rows); the second one's input is the first one's output, and both
+// pointers are ignored. The output is u8 and may be the memory of the residual, and of the input if they have the same width. Items: rows.
+typedef struct { alula_conv_u8s8_args first, second; } alula_mlp_u8_args;
+size_t alula_mlp_u8_scratch(const alula_mlp_u8_args *args);
+// The most rows in a tile for so many channels between the convolutions.
+size_t alula_mlp_u8_rows(size_t hidden);
+
 // Activation functions that f32 kernels apply to their result, and that alula_unary_f32 computes.
 typedef enum {
     ALULA_NONE = 0, ALULA_RELU, ALULA_GELU, ALULA_GELU_TANH, ALULA_SILU, ALULA_SIGMOID, ALULA_TANH, ALULA_HARD_SWISH, ALULA_HARD_SIGMOID,
@@ -225,7 +233,7 @@ enum { ALULA_ISA_COUNT = 7 };
 typedef struct {
     alula_isa isa;
     const char *name;             // "scalar", "avx2", "avx512vnni", "neon", "neondot", "i8mm", "simd128"
-    alula_kernel conv_u8s8, depthwise_u8s8, attention_u8, layernorm_u8, pool_mixer_u8, pool_u8, mean_u8, add_u8, table_u8, quantize, dequantize;
+    alula_kernel conv_u8s8, depthwise_u8s8, mlp_u8, attention_u8, layernorm_u8, pool_mixer_u8, pool_u8, mean_u8, add_u8, table_u8, quantize, dequantize;
     alula_kernel conv_f32, depthwise_f32, conv_transpose_f32, matmul_f32, attention_f32, layernorm_f32, softmax_f32, affine_f32, pool_mixer_f32,
         pool_f32, mean_f32, unary_f32, binary_f32;
     alula_kernel copy, fill, gather, resize;

@@ -7,6 +7,11 @@ extension StepBuilder {
             try checkView(node)
             return
         }
+        if startsPair[self.node] { return }  // prepared with the next node
+        if self.node > 0, startsPair[self.node - 1] {
+            try bindPair(graph.nodes[self.node - 1], node)
+            return
+        }
         switch node.op {
         case .conv2D(let op): try bind(op, node)
         case .convTranspose2D(let op): try bind(op, node)

@@ -3,7 +3,7 @@ import AlulaKernels
 
 /// What a convolution and a linear layer have in common: a linear layer is a 1x1 convolution over one long row of
 /// pixels.
-private struct WeightedLayer {
+struct WeightedLayer {
     var window: alula_window
     var geometry: WeightGeometry
     var activation: Activation
@@ -40,7 +40,7 @@ private struct WeightedLayer {
 func size(_ value: Int) -> Int32 { Int32(clamping: value) }
 
 /// Rows of the int8 and f32 kernels' tiles divide 12, so threads get whole tiles.
-private let tileGrain = 12
+let tileGrain = 12
 
 extension StepBuilder {
     mutating func bind(_ op: Conv2D, _ node: Node) throws(RuntimeError) {
@@ -122,6 +122,22 @@ extension StepBuilder {
     private mutating func bindInt8(_ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue)
         throws(RuntimeError)
     {
+        var (arguments, layout) = try int8Arguments(layer, node, x, result)
+        if layout == .taps {
+            try append(
+                .depthwiseU8S8, arguments, items: layer.items(depthwise: true),
+                scratch: alula_depthwise_u8s8_scratch(&arguments))
+        } else {
+            try append(
+                .convU8S8, arguments, items: layer.items(depthwise: false), grain: tileGrain,
+                scratch: alula_conv_u8s8_scratch(&arguments))
+        }
+    }
+
+    /// An int8 layer's arguments, and the layout of its weights.
+    mutating func int8Arguments(
+        _ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue
+    ) throws(RuntimeError) -> (alula_conv_u8s8_args, Layout) {
         guard layer.geometry.taps * layer.geometry.inputs <= Int8Limits.depth else {
             throw unsupported("sums more than \(Int8Limits.depth) products, which i32 may not hold")
         }
@@ -139,15 +155,7 @@ extension StepBuilder {
         arguments.multiplier = UnsafePointer(multiplier.assumingMemoryBound(to: Float.self))
         arguments.pad_row = try paddingRow(zeroPoint: zeroPoint)
         try setResult(&arguments, layer, node, result)
-        if layout == .taps {
-            try append(
-                .depthwiseU8S8, arguments, items: layer.items(depthwise: true),
-                scratch: alula_depthwise_u8s8_scratch(&arguments))
-        } else {
-            try append(
-                .convU8S8, arguments, items: layer.items(depthwise: false), grain: tileGrain,
-                scratch: alula_conv_u8s8_scratch(&arguments))
-        }
+        return (arguments, layout)
     }
 
     /// Table, residual, clamps and output of an int8 layer.
@@ -202,15 +210,15 @@ extension StepBuilder {
         let count = graph.type(biasID).shape.elementCount
         let biases = try constantData(biasID, layout: .plain, byteCount: count * MemoryLayout<Int32>.size)
         let multipliers = try constantData(multiplierID, layout: .plain, byteCount: count * MemoryLayout<Float>.size)
-        for channel in 0..<count {
-            guard Int(biases.load(channel, as: Int32.self).magnitude) <= largestBias else {
-                throw .invalidConstant(
-                    name: label(biasID, in: graph), problem: "element \(channel) is larger than \(largestBias)")
-            }
-            guard Int8Limits.allows(multiplier: multipliers.load(channel, as: Float.self)) else {
-                throw .invalidConstant(
-                    name: label(multiplierID, in: graph), problem: "element \(channel) is not below 65536")
-            }
+        let wrongBias = biases.firstElement(of: Int32.self, in: count) { Int($0.magnitude) > largestBias }
+        if let wrongBias {
+            throw .invalidConstant(
+                name: label(biasID, in: graph), problem: "element \(wrongBias) is larger than \(largestBias)")
+        }
+        let wrongMultiplier = multipliers.firstElement(of: Float.self, in: count) { !Int8Limits.allows(multiplier: $0) }
+        if let wrongMultiplier {
+            throw .invalidConstant(
+                name: label(multiplierID, in: graph), problem: "element \(wrongMultiplier) is not below 65536")
         }
     }
 
@@ -285,6 +293,19 @@ extension StepBuilder {
             (target + group * padded).copyMemory(from: data.baseAddress + group * own, byteCount: own)
         }
         return target
+    }
+}
+
+extension TensorData {
+    /// The index of the first of `count` elements that satisfies `predicate`. The data need not be aligned.
+    fileprivate func firstElement<T: BitwiseCopyable>(of type: T.Type, in count: Int, where predicate: (T) -> Bool)
+        -> Int?
+    {
+        withUnsafeBytes { bytes in
+            (0..<count).first {
+                predicate(bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<T>.stride, as: T.self))
+            }
+        }
     }
 }
 
