@@ -174,12 +174,42 @@ void alula_depthwise_f32_scalar(const void *args, size_t begin, size_t end, void
     }
 }
 
+// Depthwise with the kernel as stride: each output pixel has one input pixel and one tap. EdgeViT's propagation.
+static int is_spread(const alula_window *w) {
+    return w->groups == w->in_c && w->groups == w->out_c && w->stride_h == w->kernel_h && w->stride_w == w->kernel_w
+        && w->pad_top == 0 && w->pad_left == 0 && w->dilation_h == 1 && w->dilation_w == 1
+        && w->out_h == w->in_h * w->kernel_h && w->out_w == w->in_w * w->kernel_w;
+}
+
+static void spread_f32(const alula_conv_f32_args *a, size_t begin, size_t end) {
+    const alula_window *w = &a->window;
+    const size_t channels = (size_t)w->out_c, taps = alula_taps(w), width = (size_t)w->out_w, height = (size_t)w->out_h;
+    for (size_t pixel = begin; pixel < end; pixel++) {
+        const size_t x = pixel % width, y = pixel / width % height, image = pixel / width / height;
+        const size_t kernel_h = (size_t)w->kernel_h, kernel_w = (size_t)w->kernel_w;
+        const size_t row = image * (size_t)w->in_h + y / kernel_h;
+        const float *in = a->input + (row * (size_t)w->in_w + x / kernel_w) * channels;
+        const float *weight = a->weight + y % kernel_h * kernel_w + x % kernel_w;
+        for (size_t first = 0; first < channels; first += 16) {
+            const size_t count = alula_min(16, channels - first);
+            float sum[16];
+            for (size_t n = 0; n < count; n++) {
+                // Every channel is a group, whose bias is padded to 16.
+                const float bias = a->bias ? a->bias[(first + n) * 16] : 0.0f;
+                sum[n] = alula_fma(in[first + n], weight[(first + n) * taps], bias);
+            }
+            finish_f32(a, sum, count, pixel * channels + first);
+        }
+    }
+}
+
 // A gather: each output pixel asks which input pixels reach it, so that pixels stay independent items. Rare in these models; scalar on
 // every instruction set.
 void alula_conv_transpose_f32_scalar(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_conv_f32_args *a = args;
     const alula_window *w = &a->window;
+    if (is_spread(w)) return spread_f32(a, begin, end);
     const size_t inputs = alula_group_inputs(w), outputs = alula_group_outputs(w), taps = alula_taps(w);
     const size_t padded = alula_round_up(outputs, 16);
     alula_place place = alula_place_of(w, begin);
