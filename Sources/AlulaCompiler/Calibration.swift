@@ -101,7 +101,8 @@ public struct Calibration {
             do throws(RuntimeError) { try session.setInput(index, floats: input) } catch { throw .runtime(error) }
         }
         session.run()
-        for index in graph.values.indices where graph.values[index].constant == nil && graph.values[index].type.dataType == .f32 {
+        for index in graph.values.indices
+        where graph.values[index].constant == nil && graph.values[index].type.dataType == .f32 {
             let isFinite = session.withValue(ValueID(index)) { bytes in
                 let values = bytes.bindMemory(to: Float.self)
                 addChannels(of: values, to: index)

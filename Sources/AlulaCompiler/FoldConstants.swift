@@ -5,7 +5,8 @@ import AlulaRuntime
 @Sendable func foldConstants(_ graph: Graph) throws(CompilerError) -> Graph {
     var isConstant = graph.values.map { $0.constant?.data != nil && $0.constant?.layout == .plain }
     var folded: [Int] = []
-    for (index, node) in graph.nodes.enumerated() where node.inputs.allSatisfy({ $0.isNone || isConstant[Int($0.index)] }) {
+    for (index, node) in graph.nodes.enumerated()
+    where node.inputs.allSatisfy({ $0.isNone || isConstant[Int($0.index)] }) {
         folded.append(index)
         for id in node.outputs { isConstant[Int(id.index)] = true }
     }

@@ -124,7 +124,8 @@ private func foldForward(
         while inputs.count <= WeightedOperand.bias { inputs.append(.none) }
         inputs[0] = source
         inputs[WeightedOperand.weight] = editor.graph.addFloats(name, shape, weights)
-        inputs[WeightedOperand.bias] = editor.graph.addFloats(biasID.isNone ? biasName(forWeight: name) : editor.graph[biasID].name, [shape[0]], bias)
+        inputs[WeightedOperand.bias] = editor.graph.addFloats(
+            biasID.isNone ? biasName(forWeight: name) : editor.graph[biasID].name, [shape[0]], bias)
         editor.replace(user, node.op, inputs)
     }
     return true

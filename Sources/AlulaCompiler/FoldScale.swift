@@ -44,9 +44,11 @@ func channelValues(_ values: [Float], _ shape: Shape, channels: Int) -> [Float]?
 }
 
 private func sum(_ a: Node, _ b: Node, in graph: inout Graph) -> [ValueID]? {
-    guard case .linear(let left) = a.op, case .linear(let right) = b.op, left == Linear(), right == Linear(), a.inputs[0] == b.inputs[0],
+    guard case .linear(let left) = a.op, case .linear(let right) = b.op, left == Linear(), right == Linear(),
+        a.inputs[0] == b.inputs[0],
         a.input(WeightedOperand.residual).isNone, b.input(WeightedOperand.residual).isNone,
-        let weightA = graph.floats(a.inputs[1]), let weightB = graph.floats(b.inputs[1]), graph.shape(a.inputs[1]) == graph.shape(b.inputs[1])
+        let weightA = graph.floats(a.inputs[1]), let weightB = graph.floats(b.inputs[1]),
+        graph.shape(a.inputs[1]) == graph.shape(b.inputs[1])
     else { return nil }
     let shape = graph.shape(a.inputs[1])
     let zeros = [Float](repeating: 0, count: shape[0])

@@ -29,12 +29,15 @@ private func mixerBranch(_ editor: inout GraphEditor, _ branch: ValueID, _ x: Va
     let channels = editor.graph.shape(x).last
     var match = MixerMatch(nodes: [], size: 0, scale: [Float](repeating: 1, count: channels), scaleName: "")
     var difference = branch
-    if let multiply = editor.producer(branch), case .binary(let binary) = editor.graph.nodes[multiply].op, binary == Binary(.mul) {
+    if let multiply = editor.producer(branch), case .binary(let binary) = editor.graph.nodes[multiply].op,
+        binary == Binary(.mul)
+    {
         let node = editor.graph.nodes[multiply]
         guard editor.hasSingleUse(branch) else { return nil }
         let isLeftConstant = editor.graph.floats(node.inputs[0]) != nil
         let (factor, other) = isLeftConstant ? (node.inputs[0], node.inputs[1]) : (node.inputs[1], node.inputs[0])
-        guard let values = editor.graph.floats(factor), let scale = channelValues(values, editor.graph.shape(factor), channels: channels)
+        guard let values = editor.graph.floats(factor),
+            let scale = channelValues(values, editor.graph.shape(factor), channels: channels)
         else { return nil }
         match.scale = scale
         match.scaleName = editor.graph[factor].name
@@ -42,12 +45,15 @@ private func mixerBranch(_ editor: inout GraphEditor, _ branch: ValueID, _ x: Va
         difference = other
     }
     guard let subtract = editor.producer(difference), editor.hasSingleUse(difference),
-        case .binary(let binary) = editor.graph.nodes[subtract].op, binary == Binary(.sub), editor.graph.nodes[subtract].inputs[1] == x
+        case .binary(let binary) = editor.graph.nodes[subtract].op, binary == Binary(.sub),
+        editor.graph.nodes[subtract].inputs[1] == x
     else { return nil }
     let average = editor.graph.nodes[subtract].inputs[0]
-    guard let pool = editor.producer(average), editor.hasSingleUse(average), case .pool(let attributes) = editor.graph.nodes[pool].op,
+    guard let pool = editor.producer(average), editor.hasSingleUse(average),
+        case .pool(let attributes) = editor.graph.nodes[pool].op,
         editor.graph.nodes[pool].inputs[0] == x, attributes.kind == .average, !attributes.countsPadding,
-        attributes.stride == Pair(1), attributes.kernel.height == attributes.kernel.width, attributes.kernel.height % 2 == 1,
+        attributes.stride == Pair(1), attributes.kernel.height == attributes.kernel.width,
+        attributes.kernel.height % 2 == 1,
         attributes.padding == Padding(attributes.kernel.height / 2), attributes.kernel.height <= 31
     else { return nil }
     match.size = attributes.kernel.height
@@ -61,16 +67,19 @@ private func mixerBranch(_ editor: inout GraphEditor, _ branch: ValueID, _ x: Va
     var editor = GraphEditor(graph)
     for index in graph.nodes.indices {
         let node = editor.graph.nodes[index]
-        guard case .binary(let add) = node.op, add == Binary(.add), editor.graph.shape(node.inputs[0]) == editor.graph.shape(node.inputs[1]),
+        guard case .binary(let add) = node.op, add == Binary(.add),
+            editor.graph.shape(node.inputs[0]) == editor.graph.shape(node.inputs[1]),
             node.inputs[0] != node.inputs[1]
         else { continue }
         // The later of two candidates: its result is fresh in cache, and the earlier one is then any other operand.
         let sides = [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])]
             .sorted { editor.producer($0.0) ?? -1 > editor.producer($1.0) ?? -1 }
         for (x, residual) in sides {
-            guard let producer = editor.producer(x), editor.hasSingleUse(x), editor.graph[residual].constant == nil else { continue }
+            guard let producer = editor.producer(x), editor.hasSingleUse(x), editor.graph[residual].constant == nil
+            else { continue }
             let layer = editor.graph.nodes[producer]
-            guard layer.op.isWeighted, layer.op.weightedActivation == nil, layer.input(WeightedOperand.residual).isNone else { continue }
+            guard layer.op.isWeighted, layer.op.weightedActivation == nil, layer.input(WeightedOperand.residual).isNone
+            else { continue }
             var inputs = layer.inputs
             while inputs.count < WeightedOperand.residual { inputs.append(.none) }
             inputs.append(residual)

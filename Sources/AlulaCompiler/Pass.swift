@@ -20,7 +20,8 @@ public enum CompilerError: Error, Equatable {
         case .runtime(let error): error.message
         case .notCalibrated(let value): "value %\(value) was not seen while calibrating"
         case .notFinite(let value): "value %\(value) is NaN or infinite on the calibration data"
-        case .unknownPass(let name, let known): "no pass is called \(name); the passes are \(known.joined(separator: ", "))"
+        case .unknownPass(let name, let known):
+            "no pass is called \(name); the passes are \(known.joined(separator: ", "))"
         case .noSamples: "no calibration samples"
         }
     }
@@ -50,8 +51,11 @@ public struct Pass: Sendable {
     ]
 
     /// Runs passes in order, verifying the graph after each.
-    public static func run(_ passes: [Pass], on graph: Graph, after last: String? = nil) throws(CompilerError) -> Graph {
-        if let last, !passes.contains(where: { $0.name == last }) { throw .unknownPass(name: last, known: passes.map(\.name)) }
+    public static func run(_ passes: [Pass], on graph: Graph, after last: String? = nil) throws(CompilerError) -> Graph
+    {
+        if let last, !passes.contains(where: { $0.name == last }) {
+            throw .unknownPass(name: last, known: passes.map(\.name))
+        }
         var result = graph
         for pass in passes {
             result = try pass.run(result)
@@ -93,13 +97,17 @@ struct GraphEditor {
     mutating func fuse(_ producer: Int, into index: Int, _ op: Operator, _ inputs: [ValueID]) {
         if !isDead[producer] {
             isDead[producer] = true
-            for id in graph.nodes[producer].inputs where !id.isNone && Int(id.index) < useCounts.count { useCounts[Int(id.index)] -= 1 }
+            for id in graph.nodes[producer].inputs where !id.isNone && Int(id.index) < useCounts.count {
+                useCounts[Int(id.index)] -= 1
+            }
         }
         replace(index, op, inputs)
     }
 
     mutating func replace(_ index: Int, _ op: Operator, _ inputs: [ValueID]) {
-        for id in graph.nodes[index].inputs where !id.isNone && Int(id.index) < useCounts.count { useCounts[Int(id.index)] -= 1 }
+        for id in graph.nodes[index].inputs where !id.isNone && Int(id.index) < useCounts.count {
+            useCounts[Int(id.index)] -= 1
+        }
         for id in inputs where !id.isNone && Int(id.index) < useCounts.count { useCounts[Int(id.index)] += 1 }
         var operands = inputs
         while operands.last == ValueID.none { operands.removeLast() }
@@ -130,7 +138,8 @@ struct GraphEditor {
 extension Graph {
     /// The f32 elements of a plain constant, or nil for any other value.
     func floats(_ id: ValueID) -> [Float]? {
-        guard !id.isNone, let constant = self[id].constant, constant.layout == .plain, type(id).dataType == .f32, let data = constant.data
+        guard !id.isNone, let constant = self[id].constant, constant.layout == .plain, type(id).dataType == .f32,
+            let data = constant.data
         else { return nil }
         return data.array(of: Float.self)
     }
@@ -164,7 +173,9 @@ struct WeightRows {
     /// Multiplies each output channel by its factor.
     mutating func scale(_ factors: [Double]) {
         for row in 0..<rows {
-            for index in row * length..<(row + 1) * length { values[index] = Float(Double(values[index]) * factors[row]) }
+            for index in row * length..<(row + 1) * length {
+                values[index] = Float(Double(values[index]) * factors[row])
+            }
         }
     }
 }

@@ -12,7 +12,10 @@ struct QuantizedWeights {
     ///   - means: of each input channel; the bias then makes up for what rounding the weights adds to the mean of each output (Nagel et al.,
     ///     arXiv 1906.04721, section 4.2). A group's channels are consecutive; a row holds them once a tap.
     ///   - outputScale: of the number the multiplier leads to: the result's, or the one before an activation table; 1 for an f32 result.
-    init(_ rows: WeightRows, bias realBias: [Float]?, means: [Double]?, groups: Int, input: Quantization, outputScale: Float) {
+    init(
+        _ rows: WeightRows, bias realBias: [Float]?, means: [Double]?, groups: Int, input: Quantization,
+        outputScale: Float
+    ) {
         values = [Int8](repeating: 0, count: rows.values.count)
         bias = [Int32](repeating: 0, count: rows.rows)
         multiplier = [Float](repeating: 0, count: rows.rows)
@@ -34,12 +37,15 @@ struct QuantizedWeights {
                 let channels = means.count / groups
                 let first = row / (rows.rows / groups) * channels
                 for (place, index) in range.enumerated() {
-                    corrected -= (Double(values[index]) * scale - Double(rows.values[index])) * means[first + place % channels]
+                    corrected -=
+                        (Double(values[index]) * scale - Double(rows.values[index])) * means[first + place % channels]
                 }
             }
             let accumulatorScale = Double(input.scale) * scale
             let limit = Double(1 << 30)
-            bias[row] = Int32(max(-limit, min(limit, (corrected / accumulatorScale).rounded(.toNearestOrEven)))) - input.zeroPoint * sum
+            bias[row] =
+                Int32(max(-limit, min(limit, (corrected / accumulatorScale).rounded(.toNearestOrEven)))) - input
+                .zeroPoint * sum
             multiplier[row] = Float(accumulatorScale / Double(outputScale))
         }
     }

@@ -34,7 +34,9 @@ public struct Quantizer {
     ///   - graph: a float graph after `Pass.folding`.
     ///   - calibration: observations of the same graph.
     /// - Returns: the int8 graph with plain weight layout (`Pass.run([Pass.pack])` packs it) and the same inputs and outputs; inputs become u8.
-    public static func quantize(_ graph: Graph, _ calibration: Calibration, options: Options = Options()) throws(CompilerError) -> Graph {
+    public static func quantize(_ graph: Graph, _ calibration: Calibration, options: Options = Options())
+        throws(CompilerError) -> Graph
+    {
         guard calibration.samples > 0 else { throw .noSamples }
         var quantizer = Quantizer(graph, calibration, options)
         return try quantizer.run()
@@ -55,8 +57,10 @@ public struct Quantizer {
         for id in source.outputs { outputs.append(try float(id)) }
         result.setOutputs(outputs)
         // The outputs keep their names, whichever conversion ended up last.
-        for (old, new) in zip(source.outputs, outputs) where result[new].constant == nil && !result.inputs.contains(new) {
-            for index in result.values.indices where result.values[index].constant == nil && result.values[index].name == source[old].name {
+        for (old, new) in zip(source.outputs, outputs) where result[new].constant == nil && !result.inputs.contains(new)
+        {
+            for index in result.values.indices
+            where result.values[index].constant == nil && result.values[index].name == source[old].name {
                 result.values[index].name = ""
             }
             result[new].name = source[old].name
@@ -148,7 +152,8 @@ public struct Quantizer {
         case .concat: try addConcat(node)
         case .reshape, .transpose, .slice, .split, .gather, .roll, .pad, .expand, .pool: try addMovement(node)
         case .resize(let resize) where resize.mode == .nearest: try addMovement(node)
-        case .binary, .matmul, .softmax, .batchNorm, .convTranspose2D, .resize, .quantize, .dequantize, .requantize: try addFloat(node)
+        case .binary, .matmul, .softmax, .batchNorm, .convTranspose2D, .resize, .quantize, .dequantize, .requantize:
+            try addFloat(node)
         }
     }
 
@@ -192,7 +197,10 @@ public struct Quantizer {
                 continue
             }
             let table = addTable(activationTable(nil, from: own, to: quantization), id)
-            parts.append(result.addNode(.requantize(Requantize()), [part, table], types: [TensorType(.u8, source.shape(id), quantization)])[0])
+            parts.append(
+                result.addNode(
+                    .requantize(Requantize()), [part, table], types: [TensorType(.u8, source.shape(id), quantization)])[
+                        0])
         }
         add(node.op, parts, for: node.outputs[0], quantization)
     }
@@ -200,13 +208,18 @@ public struct Quantizer {
     private mutating func addAttention(_ node: Node, _ attention: Attention) throws(CompilerError) {
         var inputs: [ValueID] = []
         for (place, id) in node.inputs.enumerated() {
-            if id.isNone { inputs.append(.none) } else { inputs.append(place == Attention.bias ? try float(id) : try u8(id)) }
+            if id.isNone {
+                inputs.append(.none)
+            } else {
+                inputs.append(place == Attention.bias ? try float(id) : try u8(id))
+            }
         }
         add(.attention(attention), inputs, for: node.outputs[0], try quantization(node.outputs[0]))
     }
 
     private mutating func addLayerNorm(_ node: Node) throws(CompilerError) {
-        guard let gamma = source.floats(node.inputs[1]), let beta = source.floats(node.inputs[2]), gamma.count <= 32768 else {
+        guard let gamma = source.floats(node.inputs[1]), let beta = source.floats(node.inputs[2]), gamma.count <= 32768
+        else {
             return try addFloat(node)
         }
         let quantization = try quantization(node.outputs[0])
@@ -245,9 +258,13 @@ public struct Quantizer {
 
     /// The unary node that alone reads weighted result `id` and is fused into its producer.
     private func activationUser(of id: ValueID) -> Int? {
-        guard weightedProducer(of: id) != nil, users[Int(id.index)].count == 1, !source.outputs.contains(id) else { return nil }
+        guard weightedProducer(of: id) != nil, users[Int(id.index)].count == 1, !source.outputs.contains(id) else {
+            return nil
+        }
         let user = users[Int(id.index)][0]
-        guard case .unary(let unary) = source.nodes[user].op, unary.function.isActivation, !keepsFloat(source.nodes[user]) else { return nil }
+        guard case .unary(let unary) = source.nodes[user].op, unary.function.isActivation,
+            !keepsFloat(source.nodes[user])
+        else { return nil }
         return user
     }
 
@@ -272,13 +289,15 @@ public struct Quantizer {
         let shape = source.shape(node.inputs[WeightedOperand.weight])
         let quantizedWeights = QuantizedWeights(
             WeightRows(values: weights, rows: shape[0]), bias: source.floats(node.input(WeightedOperand.bias)),
-            means: calibration.channelMeans(node.inputs[0]), groups: node.op.weightGroups ?? 1, input: input, outputScale: target.scale)
+            means: calibration.channelMeans(node.inputs[0]), groups: node.op.weightGroups ?? 1, input: input,
+            outputScale: target.scale)
         let weightName = source[node.inputs[WeightedOperand.weight]].name
         let base = weightName.hasSuffix(".weight") ? String(weightName.dropLast(7)) : weightName
         var inputs = [
             x,
             result.addConstant(weightName, TensorType(.s8, shape), TensorData(elements: quantizedWeights.values)),
-            result.addConstant(base + ".bias", TensorType(.i32, [shape[0]]), TensorData(elements: quantizedWeights.bias)),
+            result.addConstant(
+                base + ".bias", TensorType(.i32, [shape[0]]), TensorData(elements: quantizedWeights.bias)),
             result.addFloats(base + ".multiplier", [shape[0]], quantizedWeights.multiplier),
             table,
         ]
@@ -297,8 +316,12 @@ public struct Quantizer {
     }
 
     /// The range before an activation: where the function is flat it is cut, so that the 256 steps lie where they matter.
-    private func preActivationQuantization(_ id: ValueID, _ function: UnaryFunction) throws(CompilerError) -> Quantization {
-        guard let range = calibration.range(id, before: function.value) else { throw .notCalibrated(value: source.displayName(id)) }
+    private func preActivationQuantization(_ id: ValueID, _ function: UnaryFunction) throws(CompilerError)
+        -> Quantization
+    {
+        guard let range = calibration.range(id, before: function.value) else {
+            throw .notCalibrated(value: source.displayName(id))
+        }
         return Calibration.quantization(low: range.low, high: range.high)
     }
 }

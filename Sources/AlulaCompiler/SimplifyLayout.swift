@@ -8,11 +8,15 @@ import AlulaGraph
         let node = editor.graph.nodes[index]
         switch node.op {
         case .transpose(let outer):
-            guard let producer = editor.producer(node.inputs[0]), case .transpose(let inner) = editor.graph.nodes[producer].op else { break }
+            guard let producer = editor.producer(node.inputs[0]),
+                case .transpose(let inner) = editor.graph.nodes[producer].op
+            else { break }
             let composed = Transpose(outer.permutation.map { inner.permutation[$0] })
             editor.replace(index, .transpose(composed), [editor.graph.nodes[producer].inputs[0]])
         case .reshape(let outer):
-            guard let producer = editor.producer(node.inputs[0]), case .reshape = editor.graph.nodes[producer].op else { break }
+            guard let producer = editor.producer(node.inputs[0]), case .reshape = editor.graph.nodes[producer].op else {
+                break
+            }
             editor.replace(index, .reshape(outer), [editor.graph.nodes[producer].inputs[0]])
         default: break
         }

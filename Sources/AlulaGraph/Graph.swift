@@ -70,7 +70,9 @@ public struct Graph: Sendable {
         return id
     }
 
-    public mutating func addConstant(_ name: String, _ type: TensorType, layout: Layout = .plain, _ data: TensorData?) -> ValueID {
+    public mutating func addConstant(_ name: String, _ type: TensorType, layout: Layout = .plain, _ data: TensorData?)
+        -> ValueID
+    {
         addValue(name, type, constant: Constant(layout: layout, data: data))
     }
 
@@ -80,7 +82,8 @@ public struct Graph: Sendable {
     public mutating func add(_ op: Operator, _ inputs: [ValueID], name: String = "") throws(GraphError) -> ValueID {
         let shapes = try op.resultShapes(operandTypes(inputs))
         guard shapes.count == 1 else {
-            throw .invalidNode(operator: op.name, value: name, problem: "gives \(shapes.count) results where one is used")
+            throw .invalidNode(
+                operator: op.name, value: name, problem: "gives \(shapes.count) results where one is used")
         }
         return addNode(op, inputs, types: [TensorType(resultDataType(op, inputs), shapes[0])], names: [name])[0]
     }
@@ -94,11 +97,15 @@ public struct Graph: Sendable {
 
     /// Appends a node with declared result types; `verify` checks them.
     @discardableResult
-    package mutating func addNode(_ op: Operator, _ inputs: [ValueID], types: [TensorType], names: [String] = []) -> [ValueID] {
+    package mutating func addNode(_ op: Operator, _ inputs: [ValueID], types: [TensorType], names: [String] = [])
+        -> [ValueID]
+    {
         var operands = inputs
         while operands.last == ValueID.none { operands.removeLast() }
         var outputs: [ValueID] = []
-        for (index, type) in types.enumerated() { outputs.append(addValue(index < names.count ? names[index] : "", type)) }
+        for (index, type) in types.enumerated() {
+            outputs.append(addValue(index < names.count ? names[index] : "", type))
+        }
         nodes.append(Node(op: op, inputs: operands, outputs: outputs))
         return outputs
     }
@@ -151,11 +158,13 @@ public struct Graph: Sendable {
         var result = Graph()
         var renumbered = [ValueID](repeating: .none, count: values.count)
         for index in values.indices where live[index] {
-            renumbered[index] = result.addValue(values[index].name, values[index].type, constant: values[index].constant)
+            renumbered[index] = result.addValue(
+                values[index].name, values[index].type, constant: values[index].constant)
         }
         let map = { (id: ValueID) -> ValueID in id.isNone ? .none : renumbered[Int(id.index)] }
         for index in nodes.indices where keep[index] {
-            result.nodes.append(Node(op: nodes[index].op, inputs: nodes[index].inputs.map(map), outputs: nodes[index].outputs.map(map)))
+            result.nodes.append(
+                Node(op: nodes[index].op, inputs: nodes[index].inputs.map(map), outputs: nodes[index].outputs.map(map)))
         }
         result.inputs = inputs.map(map)
         result.outputs = outputs.map(map)

@@ -19,7 +19,8 @@ public enum GraphError: Error, Equatable, Sendable {
     public var message: String {
         switch self {
         case .syntax(let line, let column, let problem): "graph text, line \(line), column \(column): \(problem)"
-        case .undefined(let name, let line): line > 0 ? "graph text, line \(line): \(name) is not defined" : "\(name) is not defined"
+        case .undefined(let name, let line):
+            line > 0 ? "graph text, line \(line): \(name) is not defined" : "\(name) is not defined"
         case .redefined(let name): "\(name) is defined twice"
         case .invalidNode(let op, let value, let problem): "\(op) giving %\(value): \(problem)"
         case .typeMismatch(let op, let value, let declared, let expected):

@@ -16,9 +16,12 @@ public enum ModelFileError: Error, Equatable, Sendable {
         case .container(let error): error.message
         case .writing(let error): error.message
         case .graph(let error): error.message
-        case .notAModel: "not a frozen Alula model: the safetensors metadata have no alula.graph (use 'alula convert' on weights)"
-        case .unknownVersion(let version): "format version \(version) is not known to this program, which reads version \(ModelFile.version)"
-        case .tensorMismatch(let name, let declared, let stored): "tensor \(name) is stored as \(stored), but the graph declares \(declared)"
+        case .notAModel:
+            "not a frozen Alula model: the safetensors metadata have no alula.graph (use 'alula convert' on weights)"
+        case .unknownVersion(let version):
+            "format version \(version) is not known to this program, which reads version \(ModelFile.version)"
+        case .tensorMismatch(let name, let declared, let stored):
+            "tensor \(name) is stored as \(stored), but the graph declares \(declared)"
         }
     }
 }
@@ -57,14 +60,18 @@ public struct ModelFile: Sendable {
     /// Maps the file and checks it wholly; weights are not copied, and stay mapped as long as the graph or its constants live.
     public init(contentsOf path: String, limits: SafetensorsLimits = .default) throws(ModelFileError) {
         let file: SafetensorsFile
-        do throws(SafetensorsError) { file = try SafetensorsFile(mapping: path, limits: limits) } catch { throw .container(error) }
+        do throws(SafetensorsError) { file = try SafetensorsFile(mapping: path, limits: limits) } catch {
+            throw .container(error)
+        }
         try self.init(file)
     }
 
     /// A model in memory, for devices without files.
     public init(bytes: Bytes, limits: SafetensorsLimits = .default) throws(ModelFileError) {
         let file: SafetensorsFile
-        do throws(SafetensorsError) { file = try SafetensorsFile(bytes: bytes, limits: limits) } catch { throw .container(error) }
+        do throws(SafetensorsError) { file = try SafetensorsFile(bytes: bytes, limits: limits) } catch {
+            throw .container(error)
+        }
         try self.init(file)
     }
 
@@ -83,7 +90,9 @@ public struct ModelFile: Sendable {
                 throw .graph(.invalidConstant(name: name, problem: "has no tensor in the file"))
             }
             let type = graph.type(id)
-            guard entry.dataType == type.dataType, graph[id].constant?.layout != .plain || entry.shape == type.shape.dimensions else {
+            guard entry.dataType == type.dataType,
+                graph[id].constant?.layout != .plain || entry.shape == type.shape.dimensions
+            else {
                 throw .tensorMismatch(
                     name: name, declared: type.text, stored: entry.dataType.name + Shape(entry.shape).description)
             }
@@ -115,7 +124,9 @@ public struct ModelFile: Sendable {
         for id in graph.constants {
             let value = graph[id]
             guard let constant = value.constant, let data = constant.data else { continue }
-            let shape = constant.layout == .plain ? value.type.shape : constant.layout.storedShape(value.type.shape, groups: groups(of: id))
+            let shape =
+                constant.layout == .plain
+                ? value.type.shape : constant.layout.storedShape(value.type.shape, groups: groups(of: id))
             try writer.add(value.name, value.type.dataType, shape.dimensions, data)
         }
         for extra in extras { try writer.add(extra.name, extra.type.dataType, extra.type.shape.dimensions, extra.data) }

@@ -71,13 +71,16 @@ public enum Operator: Sendable, Equatable {
     package func resultShapes(_ operands: [TensorType?]) throws(GraphError) -> [Shape] {
         let specification = self.operands
         guard isVariadic ? !operands.isEmpty : operands.count <= specification.count else {
-            throw .invalidNode(operator: name, value: "", problem: "takes at most \(specification.count) operands, not \(operands.count)")
+            throw .invalidNode(
+                operator: name, value: "",
+                problem: "takes at most \(specification.count) operands, not \(operands.count)")
         }
         var padded = operands
         for index in specification.indices {
             if index >= padded.count { padded.append(nil) }
             guard padded[index] != nil || specification[index].isOptional else {
-                throw .invalidNode(operator: name, value: "", problem: "operand \(specification[index].name) is missing")
+                throw .invalidNode(
+                    operator: name, value: "", problem: "operand \(specification[index].name) is missing")
             }
         }
         do throws(ShapeProblem) {
@@ -91,7 +94,9 @@ public enum Operator: Sendable, Equatable {
         }
     }
 
-    package func macs(_ operands: [TensorType?], _ result: TensorType) -> Int { rule(MacsVisitor(operands: operands, result: result)) }
+    package func macs(_ operands: [TensorType?], _ result: TensorType) -> Int {
+        rule(MacsVisitor(operands: operands, result: result))
+    }
 
     /// The operator that graph text names, with its attributes.
     package init?(name: String, attributes: inout AttributeReader) throws(ShapeProblem) {

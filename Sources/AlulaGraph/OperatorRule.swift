@@ -66,7 +66,11 @@ package struct AttributeWriter {
     }
     /// `stride=2` when both are equal, `stride=2,1` otherwise.
     package mutating func add(_ name: String, _ pair: Pair, default defaultValue: Int) {
-        if pair.height == pair.width { add(name, pair.height, default: defaultValue) } else { add(name, [pair.height, pair.width]) }
+        if pair.height == pair.width {
+            add(name, pair.height, default: defaultValue)
+        } else {
+            add(name, [pair.height, pair.width])
+        }
     }
     package mutating func add(_ name: String, flag: Bool) {
         if flag { text += " \(name)=true" }
@@ -93,7 +97,9 @@ package struct AttributeReader {
         guard let text = word(name) else { return nil }
         var result: [Int] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            guard let value = Int(part), abs(value) <= Int(Int32.max) else { throw ShapeProblem("\(name)=\(text) is not a list of integers") }
+            guard let value = Int(part), abs(value) <= Int(Int32.max) else {
+                throw ShapeProblem("\(name)=\(text) is not a list of integers")
+            }
             result.append(value)
         }
         return result
@@ -154,7 +160,11 @@ public struct Padding: Sendable, Equatable {
 
     /// `pad=1`, or `pad=top,left,bottom,right`.
     package func write(_ attributes: inout AttributeWriter) {
-        if self == Padding(top) { attributes.add("pad", top, default: 0) } else { attributes.add("pad", [top, left, bottom, right]) }
+        if self == Padding(top) {
+            attributes.add("pad", top, default: 0)
+        } else {
+            attributes.add("pad", [top, left, bottom, right])
+        }
     }
 
     package init(_ attributes: inout AttributeReader) throws(ShapeProblem) {

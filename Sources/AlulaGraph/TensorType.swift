@@ -34,7 +34,9 @@ public struct Shape: Sendable, Equatable, ExpressibleByArrayLiteral {
     /// Elements from one index of an axis to the next in a dense row-major tensor.
     public var strides: [Int] {
         var result = [Int](repeating: 1, count: rank)
-        for axis in stride(from: rank - 2, through: 0, by: -1) { result[axis] = result[axis + 1] * dimensions[axis + 1] }
+        for axis in stride(from: rank - 2, through: 0, by: -1) {
+            result[axis] = result[axis + 1] * dimensions[axis + 1]
+        }
         return result
     }
 

@@ -34,7 +34,9 @@ extension Graph {
                 defined[Int(id.index)] = true
             }
         }
-        for id in outputs where !defined[Int(id.index)] { throw .undefined(name: "output %" + displayName(id), line: 0) }
+        for id in outputs where !defined[Int(id.index)] {
+            throw .undefined(name: "output %" + displayName(id), line: 0)
+        }
     }
 
     /// Planning memory takes time that grows with the square of this.
@@ -50,11 +52,14 @@ extension Graph {
             throw .invalidNode(operator: op, value: result, problem: problem)
         }
         guard shapes.count == node.outputs.count else {
-            throw .invalidNode(operator: node.op.name, value: result, problem: "gives \(shapes.count) results, not \(node.outputs.count)")
+            throw .invalidNode(
+                operator: node.op.name, value: result,
+                problem: "gives \(shapes.count) results, not \(node.outputs.count)")
         }
         for (id, expected) in zip(node.outputs, shapes) where shape(id) != expected {
             throw .typeMismatch(
-                operator: node.op.name, value: displayName(id), declared: shape(id).description, expected: expected.description)
+                operator: node.op.name, value: displayName(id), declared: shape(id).description,
+                expected: expected.description)
         }
     }
 
@@ -76,7 +81,8 @@ extension Graph {
             case .arithmetic: x.dataType == .u8 ? .u8 : .f32
             }
         if let wantsOperand, x.dataType != wantsOperand {
-            throw .invalidNode(operator: node.op.name, value: result, problem: "takes \(wantsOperand.name), not \(x.dataType.name)")
+            throw .invalidNode(
+                operator: node.op.name, value: result, problem: "takes \(wantsOperand.name), not \(x.dataType.name)")
         }
         if x.dataType == .u8, self[node.inputs[0]].constant == nil, x.quantization == nil {
             throw .invalidNode(operator: node.op.name, value: result, problem: "its u8 operand has no scale")
@@ -84,11 +90,14 @@ extension Graph {
         for id in node.outputs {
             guard expectedTypes.contains(type(id).dataType) else {
                 throw .typeMismatch(
-                    operator: node.op.name, value: displayName(id), declared: type(id).dataType.name, expected: expectedTypes[0].name)
+                    operator: node.op.name, value: displayName(id), declared: type(id).dataType.name,
+                    expected: expectedTypes[0].name)
             }
             try checkActivationType(node.op.name, id)
             if case .movement = node.op.numericRule, type(id).quantization != x.quantization {
-                throw .typeMismatch(operator: node.op.name, value: displayName(id), declared: type(id).text, expected: "the operand's scale and zero point")
+                throw .typeMismatch(
+                    operator: node.op.name, value: displayName(id), declared: type(id).text,
+                    expected: "the operand's scale and zero point")
             }
         }
         try checkOperandTypes(node, result, isQuantized: x.dataType == .u8)
@@ -103,7 +112,9 @@ extension Graph {
             switch (name, isQuantized) {
             case ("weight", true): wanted = .s8
             case ("bias", true): if case .attention = node.op { wanted = .f32 } else { wanted = .i32 }
-            case ("multiplier", true), ("gamma", true), ("beta", true), ("center", true), ("average", true), ("scale", true): wanted = .f32
+            case ("multiplier", true), ("gamma", true), ("beta", true), ("center", true), ("average", true),
+                ("scale", true):
+                wanted = .f32
             case ("table", true): wanted = .u8
             case ("indices", _): wanted = .i32
             case ("multiplier", false), ("table", false):
@@ -111,13 +122,16 @@ extension Graph {
             default: wanted = type(node.inputs[0]).dataType
             }
             guard operand.dataType == wanted else {
-                throw .invalidNode(operator: node.op.name, value: result, problem: "\(name) is \(operand.dataType.name), not \(wanted.name)")
+                throw .invalidNode(
+                    operator: node.op.name, value: result,
+                    problem: "\(name) is \(operand.dataType.name), not \(wanted.name)")
             }
             if wanted == .u8, name != "table", operand.quantization == nil {
                 throw .invalidNode(operator: node.op.name, value: result, problem: "\(name) has no scale")
             }
             if case .concat = node.op, operand.quantization != type(node.inputs[0]).quantization {
-                throw .invalidNode(operator: node.op.name, value: result, problem: "operands differ in scale or zero point")
+                throw .invalidNode(
+                    operator: node.op.name, value: result, problem: "operands differ in scale or zero point")
             }
         }
     }
@@ -125,25 +139,36 @@ extension Graph {
     /// u8 values that are computed stand for real numbers and need a scale; nothing else may have one.
     private func checkActivationType(_ op: String, _ id: ValueID) throws(GraphError) {
         let type = type(id)
-        guard type.shape.isValid else { throw .invalidNode(operator: op, value: displayName(id), problem: "shape \(type.shape.description) is empty or too large") }
+        guard type.shape.isValid else {
+            throw .invalidNode(
+                operator: op, value: displayName(id), problem: "shape \(type.shape.description) is empty or too large")
+        }
         guard (type.dataType == .u8) == (type.quantization != nil), type.quantization?.isValid ?? true else {
-            throw .invalidNode(operator: op, value: displayName(id), problem: "u8 needs a valid scale and zero point, and only u8 has them")
+            throw .invalidNode(
+                operator: op, value: displayName(id),
+                problem: "u8 needs a valid scale and zero point, and only u8 has them")
         }
     }
 
     private func checkConstant(_ id: ValueID) throws(GraphError) {
         let value = self[id]
-        guard value.type.shape.isValid else { throw .invalidConstant(name: value.name, problem: "shape is empty or too large") }
+        guard value.type.shape.isValid else {
+            throw .invalidConstant(name: value.name, problem: "shape is empty or too large")
+        }
         guard let constant = value.constant else { return }
         switch constant.layout {
         case .plain:
             if let data = constant.data, data.count != value.type.byteCount {
-                throw .invalidConstant(name: value.name, problem: "has \(data.count) bytes, not the \(value.type.byteCount) of \(value.type.text)")
+                throw .invalidConstant(
+                    name: value.name,
+                    problem: "has \(data.count) bytes, not the \(value.type.byteCount) of \(value.type.text)")
             }
         case .n16k4, .n16k1, .taps:
             let isFloat = constant.layout == .n16k1 || (constant.layout == .taps && value.type.dataType == .f32)
             guard value.type.dataType == (isFloat ? .f32 : .s8) else {
-                throw .invalidConstant(name: value.name, problem: "layout \(constant.layout.name) does not hold \(value.type.dataType.name)")
+                throw .invalidConstant(
+                    name: value.name,
+                    problem: "layout \(constant.layout.name) does not hold \(value.type.dataType.name)")
             }
         }
     }
@@ -153,11 +178,15 @@ extension Graph {
         for (index, id) in node.inputs.enumerated() where !id.isNone {
             guard let constant = self[id].constant, constant.layout != .plain else { continue }
             guard index == WeightedOperand.weight, let groups = node.op.weightGroups else {
-                throw .invalidConstant(name: self[id].name, problem: "layout \(constant.layout.name) is for weights of convolutions and linear layers")
+                throw .invalidConstant(
+                    name: self[id].name,
+                    problem: "layout \(constant.layout.name) is for weights of convolutions and linear layers")
             }
             let expected = constant.layout.storedShape(shape(id), groups: groups).elementCount * type(id).dataType.size
             if let data = constant.data, data.count != expected {
-                throw .invalidConstant(name: self[id].name, problem: "has \(data.count) bytes, not the \(expected) of layout \(constant.layout.name)")
+                throw .invalidConstant(
+                    name: self[id].name,
+                    problem: "has \(data.count) bytes, not the \(expected) of layout \(constant.layout.name)")
             }
         }
     }

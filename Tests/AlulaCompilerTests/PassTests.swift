@@ -243,7 +243,9 @@ private func shapeOf(_ graph: Graph) -> [String] { graph.nodes.map { $0.op.name 
     private func quantized(_ method: CalibrationMethod = .minMax) throws -> (float: Graph, int8: Graph) {
         let folded = try Pass.run(Pass.folding, on: try graph(network + "\n"))
         var calibration = try Calibration(folded, method: method)
-        for sample in 0..<8 { try calibration.observe([(0..<192).map { Float(($0 * 31 + sample * 17) % 97) / 48 - 1 }]) }
+        for sample in 0..<8 {
+            try calibration.observe([(0..<192).map { Float(($0 * 31 + sample * 17) % 97) / 48 - 1 }])
+        }
         return (folded, try Quantizer.quantize(folded, calibration))
     }
 
@@ -277,7 +279,8 @@ private func shapeOf(_ graph: Graph) -> [String] { graph.nodes.map { $0.op.name 
         for graph in [plain, packed] {
             for instructionSet in InstructionSet.available {
                 for threads in 1...3 {
-                    let session = try Session(graph, options: SessionOptions(threads: threads, instructionSet: instructionSet))
+                    let session = try Session(
+                        graph, options: SessionOptions(threads: threads, instructionSet: instructionSet))
                     try session.setInput(0, floats: input)
                     session.run()
                     results.append(session.output(0))

@@ -32,7 +32,10 @@ private let sample = """
             ("f32[1,3,3,4]", "conv_transpose2d(%x, @w) stride=2 output_pad=1,0 : f32[1,8,7,6]"),
             ("f32[2,7,8]", "linear(%x, @w) act=silu : f32[2,7,5]"),
             ("f32[2,7,8]", "matmul(%x, %x) transpose_b=true scale=0.5 : f32[2,7,7]"),
-            ("f32[1,6,48]", "attention(%x) heads=4 key_dim=3 value_dim=6 scale=0.57735026 packing=per_head : f32[1,6,24]"),
+            (
+                "f32[1,6,48]",
+                "attention(%x) heads=4 key_dim=3 value_dim=6 scale=0.57735026 packing=per_head : f32[1,6,24]"
+            ),
             ("f32[1,6]", "add(%x, %x) act=relu6 : f32[1,6]"), ("f32[1,6]", "div(%x, %x) : f32[1,6]"),
             ("f32[1,6]", "gelu_tanh(%x) : f32[1,6]"), ("f32[1,6]", "hard_swish(%x) : f32[1,6]"),
             ("f32[2,6]", "softmax(%x) axis=0 : f32[2,6]"),
@@ -40,9 +43,11 @@ private let sample = """
             ("f32[1,9,9,2]", "max_pool(%x) kernel=3,2 : f32[1,7,8,2]"),
             ("f32[2,3,4,5]", "mean(%x) axes=1,2 keep=true : f32[2,1,1,5]"),
             ("f32[2,6]", "reshape(%x) shape=3,4 : f32[3,4]"), ("f32[2,3,4]", "transpose(%x) perm=2,0,1 : f32[4,2,3]"),
-            ("f32[2,9]", "slice(%x) axis=1 begin=1 end=8 step=3 : f32[2,3]"), ("f32[2,9]", "concat(%x, %x, %x) axis=0 : f32[6,9]"),
+            ("f32[2,9]", "slice(%x) axis=1 begin=1 end=8 step=3 : f32[2,3]"),
+            ("f32[2,9]", "concat(%x, %x, %x) axis=0 : f32[6,9]"),
             ("f32[2,9]", "roll(%x) axis=1 shift=-2 : f32[2,9]"),
-            ("f32[2,3]", "pad(%x) before=0,1 after=2,0 value=-1.5 : f32[4,4]"), ("f32[1,3]", "expand(%x) shape=2,4,3 : f32[2,4,3]"),
+            ("f32[2,3]", "pad(%x) before=0,1 after=2,0 value=-1.5 : f32[4,4]"),
+            ("f32[1,3]", "expand(%x) shape=2,4,3 : f32[2,4,3]"),
             ("f32[1,2,2,3]", "resize(%x) size=4,5 mode=bilinear coordinates=align_corners : f32[1,4,5,3]"),
             ("f32[3]", "quantize(%x) : u8[3] scale=1e-9 zero=255"),
         ]
@@ -84,7 +89,10 @@ private let sample = """
         ("alula 1\ninput %x : f32[2]\n%y = add(%x) : f32[2]\noutput %y\n", "operand b is missing"),
         ("alula 1\ninput %x : f32[2]\n%y, %z = relu(%x) : f32[2]\noutput %y\n", "2 results but 1 types"),
         ("alula 1\ninput %x : f32[2,3]\n%y = softmax(%x) axis=2 : f32[2,3]\noutput %y\n", "axis 2 is not an axis"),
-        ("alula 1\ninput %x : f32[1,4,4,3]\n%y = avg_pool(%x) kernel=9 : f32[1,4,4,3]\noutput %y\n", "larger than the padded input"),
+        (
+            "alula 1\ninput %x : f32[1,4,4,3]\n%y = avg_pool(%x) kernel=9 : f32[1,4,4,3]\noutput %y\n",
+            "larger than the padded input"
+        ),
     ])
     func refuses(text: String, reason: String) {
         do throws(GraphError) {
@@ -148,11 +156,14 @@ struct SplitMix {
     }
 
     @Test(arguments: [
-        (Float(0.5), "0.5"), (1, "1"), (-2, "-2"), (0.01865, "0.01865"), (1e-12, "1e-12"), (1.5e20, "1.5e20"), (16_777_216, "16777216"), (0, "0"),
+        (Float(0.5), "0.5"), (1, "1"), (-2, "-2"), (0.01865, "0.01865"), (1e-12, "1e-12"), (1.5e20, "1.5e20"),
+        (16_777_216, "16777216"), (0, "0"),
         (.leastNonzeroMagnitude, "1e-45"),
     ])
     func printsTheShortest(value: Float, text: String) { #expect(decimal(value) == text) }
 
-    @Test(arguments: ["", "-", ".", "1e", "e5", "1.2.3", "inf", "nan", "1e999", "0x7f800000", "0x1ffffffff", " 1", "1 "])
+    @Test(arguments: [
+        "", "-", ".", "1e", "e5", "1.2.3", "inf", "nan", "1e999", "0x7f800000", "0x1ffffffff", " 1", "1 ",
+    ])
     func refuses(text: String) { #expect(parseDecimal(text) == nil) }
 }

@@ -21,7 +21,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [ALULA_ISA_AVX2, ALULA_ISA_AVX512VNNI, ALULA_ISA_NEON, ALULA_ISA_NEONDOT, ALULA_ISA_I8MM, ALULA_ISA_SIMD128])
+    @Test(arguments: [
+        ALULA_ISA_AVX2, ALULA_ISA_AVX512VNNI, ALULA_ISA_NEON, ALULA_ISA_NEONDOT, ALULA_ISA_I8MM, ALULA_ISA_SIMD128,
+    ])
     func everyInstructionSetEqualsScalar(_ isa: alula_isa) {
         guard let table = alula_kernels_for(isa) else {
             print("not run: convolution kernels of instruction set \(isa.rawValue), which this CPU lacks")

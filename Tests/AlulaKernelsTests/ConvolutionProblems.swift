@@ -28,7 +28,8 @@ final class Memory<Element> {
     init(_ elements: [Element], filler: Element) {
         count = elements.count
         slack = 128 / MemoryLayout<Element>.stride
-        let raw = UnsafeMutableRawPointer.allocate(byteCount: (count + slack) * MemoryLayout<Element>.stride, alignment: 64)
+        let raw = UnsafeMutableRawPointer.allocate(
+            byteCount: (count + slack) * MemoryLayout<Element>.stride, alignment: 64)
         pointer = raw.bindMemory(to: Element.self, capacity: count + slack)
         pointer.initialize(repeating: filler, count: count + slack)
         for (i, element) in elements.enumerated() { pointer[i] = element }
@@ -51,8 +52,11 @@ extension alula_window {
 
     /// Input position under a tap of an output pixel, nil in the padding.
     func source(_ pixel: Int, _ ky: Int, _ kx: Int) -> Int? {
-        let x = pixel % Int(out_w), y = pixel / Int(out_w) % Int(out_h), image = pixel / Int(out_w) / Int(out_h)
-        let inY = y * Int(stride_h) - Int(pad_top) + ky * Int(dilation_h), inX = x * Int(stride_w) - Int(pad_left) + kx * Int(dilation_w)
+        let x = pixel % Int(out_w)
+        let y = pixel / Int(out_w) % Int(out_h)
+        let image = pixel / Int(out_w) / Int(out_h)
+        let inY = y * Int(stride_h) - Int(pad_top) + ky * Int(dilation_h)
+        let inX = x * Int(stride_w) - Int(pad_left) + kx * Int(dilation_w)
         guard (0..<Int(in_h)).contains(inY), (0..<Int(in_w)).contains(inX) else { return nil }
         return (image * Int(in_h) + inY) * Int(in_w) + inX
     }
@@ -60,7 +64,9 @@ extension alula_window {
     /// Linear layers, 1-D and 2-D convolutions of small random sizes with every kind of tail.
     static func random(depthwise: Bool, transposed: Bool = false, _ random: inout Random) -> alula_window {
         var w = alula_window()
-        (w.batch, w.groups, w.kernel_h, w.kernel_w, w.stride_h, w.stride_w, w.dilation_h, w.dilation_w) = (1, 1, 1, 1, 1, 1, 1, 1)
+        (w.batch, w.groups, w.kernel_h, w.kernel_w, w.stride_h, w.stride_w, w.dilation_h, w.dilation_w) = (
+            1, 1, 1, 1, 1, 1, 1, 1
+        )
         if !transposed && random.chance(3) {
             w.in_h = 1
             w.out_h = 1
@@ -120,16 +126,22 @@ struct Int8Problem: CustomStringConvertible {
 
     init(depthwise: Bool, random: inout Random) {
         let window = alula_window.random(depthwise: depthwise, &random)
-        let channels = Int(window.out_c), count = window.pixels * channels
-        let extreme = random.chance(4), loud = random.chance(5)
+        let channels = Int(window.out_c)
+        let count = window.pixels * channels
+        let extreme = random.chance(4)
+        let loud = random.chance(5)
         self.depthwise = depthwise
         self.window = window
-        input = (0..<window.inputCount).map { _ in extreme ? (random.chance(8) ? 0 : 255) : UInt8(random.within(0...255)) }
+        input = (0..<window.inputCount).map { _ in
+            extreme ? (random.chance(8) ? 0 : 255) : UInt8(random.within(0...255))
+        }
         padding = UInt8(random.within(0...255))
         weight = (0..<channels * window.taps * window.inputs).map { _ in
             extreme ? (random.chance(8) ? -127 : 127) : Int8(random.within(-127...127))
         }
-        bias = (0..<channels).map { _ in Int32(extreme ? random.within(-2_000_000...2_000_000) : random.within(-20_000...20_000)) }
+        bias = (0..<channels).map { _ in
+            Int32(extreme ? random.within(-2_000_000...2_000_000) : random.within(-20_000...20_000))
+        }
         // Loud ones push t beyond the i32 range.
         multiplier = (0..<channels).map { _ in loud ? random.float() * 60_000 : (random.float() + 1) * 2e-3 }
         let mode = random.within(0...4)
@@ -150,9 +162,12 @@ struct Int8Problem: CustomStringConvertible {
 
     /// The definition, in wide integers.
     func expected() -> [UInt32] {
-        let w = window, channels = Int(w.out_c)
+        let w = window
+        let channels = Int(w.out_c)
         return (0..<w.pixels * channels).map { at in
-            let pixel = at / channels, channel = at % channels, group = channel / w.outputs
+            let pixel = at / channels
+            let channel = at % channels
+            let group = channel / w.outputs
             var sum = Int64(bias[channel])
             for ky in 0..<Int(w.kernel_h) {
                 for kx in 0..<Int(w.kernel_w) {
@@ -175,13 +190,19 @@ struct Int8Problem: CustomStringConvertible {
 
     /// The output's elements (bit patterns of floats), in `parts` calls.
     func run(_ kernels: UnsafePointer<alula_kernel_table>, parts: Int = 2) -> [UInt32] {
-        let w = window, channels = Int(w.out_c), count = w.pixels * channels
+        let w = window
+        let channels = Int(w.out_c)
+        let count = w.pixels * channels
         let paddedOutputs = roundUp(w.outputs, to: 16)
         let paddedChannels = depthwise ? roundUp(channels, to: 16) : Int(w.groups) * paddedOutputs
-        func slot(_ channel: Int) -> Int { depthwise ? channel : channel / w.outputs * paddedOutputs + channel % w.outputs }
-        let quads = (w.inputs + 3) / 4, depth = w.taps * quads * 4
+        func slot(_ channel: Int) -> Int {
+            depthwise ? channel : channel / w.outputs * paddedOutputs + channel % w.outputs
+        }
+        let quads = (w.inputs + 3) / 4
+        let depth = w.taps * quads * 4
         var packed = [Int8](repeating: 0, count: paddedChannels * (depthwise ? w.taps : depth))
-        var packedBias = [Int32](repeating: 0, count: paddedChannels), packedMultiplier = [Float](repeating: 0, count: paddedChannels)
+        var packedBias = [Int32](repeating: 0, count: paddedChannels)
+        var packedMultiplier = [Float](repeating: 0, count: paddedChannels)
         for channel in 0..<channels {
             let n = slot(channel)
             packedBias[n] = bias[channel]
@@ -190,13 +211,18 @@ struct Int8Problem: CustomStringConvertible {
                 for c in 0..<w.inputs {
                     let value = weight[(channel * w.taps + tap) * w.inputs + c]
                     let k = tap * quads * 4 + c
-                    packed[depthwise ? tap * paddedChannels + n : n / 16 * 16 * depth + k / 4 * 64 + n % 16 * 4 + k % 4] = value
+                    packed[
+                        depthwise ? tap * paddedChannels + n : n / 16 * 16 * depth + k / 4 * 64 + n % 16 * 4 + k % 4] =
+                        value
                 }
             }
         }
         // Bytes beyond the input are arbitrary: zero weights must hide them.
-        let input = Memory(input, filler: 0xEE), weight = Memory(packed, filler: 0), bias = Memory(packedBias, filler: 0)
-        let multiplier = Memory(packedMultiplier, filler: 0), table = Memory(table ?? [], filler: 0)
+        let input = Memory(input, filler: 0xEE)
+        let weight = Memory(packed, filler: 0)
+        let bias = Memory(packedBias, filler: 0)
+        let multiplier = Memory(packedMultiplier, filler: 0)
+        let table = Memory(table ?? [], filler: 0)
         let pad = Memory([UInt8](repeating: padding, count: roundUp(Int(w.in_c), to: 4)), filler: padding)
         let output = Memory(inPlace ? residual! : [UInt8](repeating: 0xCD, count: count), filler: 0xCD)
         let floats = Memory([Float](repeating: 77, count: floatOutput ? count : 0), filler: 77)
@@ -221,7 +247,8 @@ struct Int8Problem: CustomStringConvertible {
         defer { withExtendedLifetime((input, weight, bias, multiplier, table, pad, residual)) {} }
         for part in 0..<parts { kernel(&args, items * part / parts, items * (part + 1) / parts, scratch.pointer) }
         // A write beyond a buffer fails every comparison.
-        guard scratch.contents[bytes...].allSatisfy({ $0 == 0x5A }), output.contents[count...].allSatisfy({ $0 == 0xCD }),
+        guard scratch.contents[bytes...].allSatisfy({ $0 == 0x5A }),
+            output.contents[count...].allSatisfy({ $0 == 0xCD }),
             floats.contents[floats.count...].allSatisfy({ $0 == 77 })
         else { return [] }
         return floatOutput ? floats.contents[..<count].map(\.bitPattern) : output.contents[..<count].map(UInt32.init)
@@ -258,9 +285,12 @@ struct FloatProblem: CustomStringConvertible {
     var description: String { "\(kind) relu \(relu) residual \(residual != nil) \(window)" }
 
     func expected() -> [UInt32] {
-        let w = window, channels = Int(w.out_c)
+        let w = window
+        let channels = Int(w.out_c)
         return (0..<w.pixels * channels).map { at in
-            let pixel = at / channels, channel = at % channels, group = channel / w.outputs
+            let pixel = at / channels
+            let channel = at % channels
+            let group = channel / w.outputs
             var sum = bias?[channel] ?? 0
             for ky in 0..<Int(w.kernel_h) {
                 for kx in 0..<Int(w.kernel_w) {
@@ -279,26 +309,36 @@ struct FloatProblem: CustomStringConvertible {
 
     private func transposedSource(_ pixel: Int, _ ky: Int, _ kx: Int) -> Int? {
         let w = window
-        let x = pixel % Int(w.out_w), y = pixel / Int(w.out_w) % Int(w.out_h), image = pixel / Int(w.out_w) / Int(w.out_h)
-        let fromY = y + Int(w.pad_top) - ky * Int(w.dilation_h), fromX = x + Int(w.pad_left) - kx * Int(w.dilation_w)
+        let x = pixel % Int(w.out_w)
+        let y = pixel / Int(w.out_w) % Int(w.out_h)
+        let image = pixel / Int(w.out_w) / Int(w.out_h)
+        let fromY = y + Int(w.pad_top) - ky * Int(w.dilation_h)
+        let fromX = x + Int(w.pad_left) - kx * Int(w.dilation_w)
         guard fromY >= 0, fromX >= 0, fromY % Int(w.stride_h) == 0, fromX % Int(w.stride_w) == 0 else { return nil }
-        let inY = fromY / Int(w.stride_h), inX = fromX / Int(w.stride_w)
+        let inY = fromY / Int(w.stride_h)
+        let inX = fromX / Int(w.stride_w)
         guard inY < Int(w.in_h), inX < Int(w.in_w) else { return nil }
         return (image * Int(w.in_h) + inY) * Int(w.in_w) + inX
     }
 
     func run(_ kernels: UnsafePointer<alula_kernel_table>) -> [UInt32] {
-        let w = window, channels = Int(w.out_c), count = w.pixels * channels, depth = w.taps * w.inputs
+        let w = window
+        let channels = Int(w.out_c)
+        let count = w.pixels * channels
+        let depth = w.taps * w.inputs
         let paddedOutputs = roundUp(w.outputs, to: 16)
         let paddedChannels = kind == .depthwise ? roundUp(channels, to: 16) : Int(w.groups) * paddedOutputs
-        var packed = [Float](repeating: 0, count: kind == .transposed ? Int(w.in_c) * w.taps * w.outputs : paddedChannels * depth)
+        var packed = [Float](
+            repeating: 0, count: kind == .transposed ? Int(w.in_c) * w.taps * w.outputs : paddedChannels * depth)
         var packedBias = [Float](repeating: 0, count: paddedChannels)
         for channel in 0..<channels {
-            let group = channel / w.outputs, inside = channel % w.outputs
+            let group = channel / w.outputs
+            let inside = channel % w.outputs
             let n = kind == .depthwise ? channel : group * paddedOutputs + inside
             packedBias[n] = bias?[channel] ?? 0
             for k in 0..<depth {
-                let tap = k / w.inputs, c = k % w.inputs
+                let tap = k / w.inputs
+                let c = k % w.inputs
                 let at =
                     switch kind {
                     case .plain: (n / 16 * depth + k) * 16 + n % 16
@@ -308,7 +348,9 @@ struct FloatProblem: CustomStringConvertible {
                 packed[at] = weight[channel * depth + k]
             }
         }
-        let input = Memory(input, filler: .nan), weight = Memory(packed, filler: 0), biasMemory = Memory(packedBias, filler: 0)
+        let input = Memory(input, filler: .nan)
+        let weight = Memory(packed, filler: 0)
+        let biasMemory = Memory(packedBias, filler: 0)
         let pad = Memory([Float](repeating: 0, count: Int(w.in_c)), filler: 0)
         let output = Memory(inPlace ? residual! : [Float](repeating: 77, count: count), filler: 77)
         let residual = Memory(residual ?? [], filler: 0)
@@ -331,7 +373,8 @@ struct FloatProblem: CustomStringConvertible {
             }
         defer { withExtendedLifetime((input, weight, biasMemory, pad, residual)) {} }
         for part in 0..<2 { kernel(&args, items * part / 2, items * (part + 1) / 2, scratch.pointer) }
-        guard scratch.contents[bytes...].allSatisfy({ $0 == 0x5A }), output.contents[count...].allSatisfy({ $0 == 77 }) else { return [] }
+        guard scratch.contents[bytes...].allSatisfy({ $0 == 0x5A }), output.contents[count...].allSatisfy({ $0 == 77 })
+        else { return [] }
         return output.contents[..<count].map(\.bitPattern)
     }
 }

@@ -10,7 +10,8 @@ private struct Errors: CustomStringConvertible {
     init(_ function: alula_unary, over x: [Float], _ exact: (Double) -> Double) {
         let y = KernelHarness.unary(function, x)
         for (x, y) in zip(x, y) {
-            let truth = exact(Double(x)), error = abs(Double(y) - truth)
+            let truth = exact(Double(x))
+            let error = abs(Double(y) - truth)
             absolute = max(absolute, error)
             ulps = max(ulps, error / Double(Float(abs(truth)).ulp))
         }
@@ -30,12 +31,15 @@ private let geometric: [Float] = (-2400..<1200).flatMap { i -> [Float] in
 }
 
 private let special: [Float] = [
-    0, -0.0, 1, -1, 0.5, -0.5, .infinity, -.infinity, .nan, .greatestFiniteMagnitude, -.greatestFiniteMagnitude, .leastNormalMagnitude,
-    .leastNonzeroMagnitude, -.leastNonzeroMagnitude, 88.72284, 88.8, 89.1, -87.3, -87.4, -103.9, -104, -104.6, 0.625, 0.8, 11, 15, 16,
+    0, -0.0, 1, -1, 0.5, -0.5, .infinity, -.infinity, .nan, .greatestFiniteMagnitude, -.greatestFiniteMagnitude,
+    .leastNormalMagnitude,
+    .leastNonzeroMagnitude, -.leastNonzeroMagnitude, 88.72284, 88.8, 89.1, -87.3, -87.4, -103.9, -104, -104.6, 0.625,
+    0.8, 11, 15, 16,
 ]
 
 private let functions: [alula_unary] = [
-    ALULA_NONE, ALULA_RELU, ALULA_GELU, ALULA_GELU_TANH, ALULA_SILU, ALULA_SIGMOID, ALULA_TANH, ALULA_HARD_SWISH, ALULA_HARD_SIGMOID, ALULA_RELU6,
+    ALULA_NONE, ALULA_RELU, ALULA_GELU, ALULA_GELU_TANH, ALULA_SILU, ALULA_SIGMOID, ALULA_TANH, ALULA_HARD_SWISH,
+    ALULA_HARD_SIGMOID, ALULA_RELU6,
     ALULA_EXP, ALULA_LOG, ALULA_SQRT, ALULA_RSQRT, ALULA_RECIPROCAL, ALULA_NEGATE, ALULA_ABS, ALULA_ERF,
 ]
 
@@ -48,12 +52,16 @@ private let functions: [alula_unary] = [
         #expect(errors.ulps < 1.5)
         let denormal = Errors(ALULA_EXP, over: sweep(-104...(-87.3))) { exp($0) }
         #expect(denormal.ulps < 1.01)
-        #expect(KernelHarness.unary(ALULA_EXP, [.infinity, -.infinity, 89, -105, 0]) == [.infinity, 0, .infinity, 0, 1])
+        #expect(
+            KernelHarness.unary(ALULA_EXP, [.infinity, -.infinity, 89, -105, 0]) == [.infinity, 0, .infinity, 0, 1])
         #expect(KernelHarness.unary(ALULA_EXP, [.nan])[0].isNaN)
     }
 
     @Test func logIsWithinTwoUlps() {
-        let positive = geometric.filter { $0 > 0 } + sweep(0.3...3, 1_000_000).filter { $0 != 1 } + [.leastNonzeroMagnitude, .leastNormalMagnitude / 3]
+        let positive =
+            geometric.filter { $0 > 0 } + sweep(0.3...3, 1_000_000).filter { $0 != 1 } + [
+                .leastNonzeroMagnitude, .leastNormalMagnitude / 3,
+            ]
         let errors = Errors(ALULA_LOG, over: positive) { log($0) }
         print("log:", errors)
         #expect(errors.ulps < 2)
@@ -75,7 +83,7 @@ private let functions: [alula_unary] = [
         let middle = Errors(ALULA_GELU, over: sweep(-3...30), exact)
         print("gelu:", errors, "from -3 up:", middle)
         #expect(errors.absolute < 1.2e-6)
-        #expect(errors.ulps < 90)    // of numbers near 1e-37: the rounding of x^2 is magnified
+        #expect(errors.ulps < 90)  // of numbers near 1e-37: the rounding of x^2 is magnified
         #expect(middle.ulps < 10)
         #expect(KernelHarness.unary(ALULA_GELU, [0, .infinity, -40]) == [0, .infinity, 0])
     }
@@ -101,11 +109,15 @@ private let functions: [alula_unary] = [
     @Test func simpleFunctionsAreExact() {
         let x = sweep(-8...8, 10_007)
         let definitions: [(alula_unary, (Float) -> Float)] = [
-            (ALULA_NONE, { $0 }), (ALULA_RELU, { max($0, 0) }), (ALULA_RELU6, { min(max($0, 0), 6) }), (ALULA_NEGATE, { -$0 }),
-            (ALULA_ABS, { abs($0) }), (ALULA_RECIPROCAL, { 1 / $0 }), (ALULA_HARD_SWISH, { $0 * min(max($0 + 3, 0), 6) / 6 }),
+            (ALULA_NONE, { $0 }), (ALULA_RELU, { max($0, 0) }), (ALULA_RELU6, { min(max($0, 0), 6) }),
+            (ALULA_NEGATE, { -$0 }),
+            (ALULA_ABS, { abs($0) }), (ALULA_RECIPROCAL, { 1 / $0 }),
+            (ALULA_HARD_SWISH, { $0 * min(max($0 + 3, 0), 6) / 6 }),
             (ALULA_HARD_SIGMOID, { min(max($0 / 6 + 0.5, 0), 1) }),
         ]
-        for (function, definition) in definitions { #expect(KernelHarness.unary(function, x) == x.map(definition), "\(function)") }
+        for (function, definition) in definitions {
+            #expect(KernelHarness.unary(function, x) == x.map(definition), "\(function)")
+        }
         let positive = x.map { abs($0) + 0.001 }
         #expect(KernelHarness.unary(ALULA_SQRT, positive) == positive.map { $0.squareRoot() })
         #expect(KernelHarness.unary(ALULA_RSQRT, positive) == positive.map { 1 / $0.squareRoot() })
@@ -116,7 +128,10 @@ private let functions: [alula_unary] = [
         for function in functions {
             for input in [special + geometric + noise, Array(special.prefix(13)), [0.3]] {
                 let memory = KernelMemory(input)
-                _ = KernelHarness.run(\.unary_f32, items: input.count, outputs: input.count, of: Float.self, "function \(function.rawValue)") {
+                _ = KernelHarness.run(
+                    \.unary_f32, items: input.count, outputs: input.count, of: Float.self,
+                    "function \(function.rawValue)"
+                ) {
                     alula_unary_f32_args(input: memory.pointer, output: $0, function: Int32(function.rawValue))
                 }
             }
@@ -129,8 +144,10 @@ private let functions: [alula_unary] = [
         var noise = KernelNoise(9)
         var worst = 0.0
         for _ in 0..<100_000 {
-            let x = Float(pow(2.0, Double(noise.float(-20...20)))), y = noise.float(-6...6)
-            let truth = pow(Double(x), Double(y)), value = Self.binary(ALULA_POW, x, y)
+            let x = Float(pow(2.0, Double(noise.float(-20...20))))
+            let y = noise.float(-6...6)
+            let truth = pow(Double(x), Double(y))
+            let value = Self.binary(ALULA_POW, x, y)
             if truth < Double(Float.leastNormalMagnitude) || truth > Double(Float.greatestFiniteMagnitude) { continue }
             worst = max(worst, abs(Double(value) - truth) / Double(Float(truth).ulp))
         }
@@ -139,11 +156,16 @@ private let functions: [alula_unary] = [
     }
 
     @Test func powFollowsCInSpecialCases() {
-        let values: [Float] = [0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 3, -3, 7, 2.5, -2.5, 1e20, -1e20, .infinity, -.infinity, .nan]
+        let values: [Float] = [
+            0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 3, -3, 7, 2.5, -2.5, 1e20, -1e20, .infinity, -.infinity, .nan,
+        ]
         for x in values {
             for y in values {
-                let value = Self.binary(ALULA_POW, x, y), truth = powf(x, y)
-                #expect(KernelHarness.same(value, truth) || abs(value - truth) <= truth.ulp, "\(x)^\(y) = \(value), C \(truth)")
+                let value = Self.binary(ALULA_POW, x, y)
+                let truth = powf(x, y)
+                #expect(
+                    KernelHarness.same(value, truth) || abs(value - truth) <= truth.ulp,
+                    "\(x)^\(y) = \(value), C \(truth)")
             }
         }
     }
@@ -173,19 +195,30 @@ private let functions: [alula_unary] = [
         for (function, definition) in definitions {
             for trial in 0..<12 {
                 let shape = [noise.int(1...3), noise.int(1...4), [1, 7, 8, 33, 70][trial % 5]]
-                let aShape = shape.map { Bool.random(using: &noise) ? $0 : 1 }, bShape = zip(shape, aShape).map { $1 == 1 || Bool.random(using: &noise) ? $0 : 1 }
-                let a = KernelMemory(noise.floats(aShape.reduce(1, *), in: 0.1...3)), b = KernelMemory(noise.floats(bShape.reduce(1, *)))
-                let aStrides = Self.strides(aShape), bStrides = Self.strides(bShape)
+                let aShape = shape.map { Bool.random(using: &noise) ? $0 : 1 }
+                let bShape = zip(shape, aShape).map { $1 == 1 || Bool.random(using: &noise) ? $0 : 1 }
+                let a = KernelMemory(noise.floats(aShape.reduce(1, *), in: 0.1...3))
+                let b = KernelMemory(noise.floats(bShape.reduce(1, *)))
+                let aStrides = Self.strides(aShape)
+                let bStrides = Self.strides(bShape)
                 let label = "function \(function.rawValue) \(aShape) \(bShape)"
                 let output = KernelHarness.run(
                     \.binary_f32, items: shape[0] * shape[1], outputs: shape.reduce(1, *), of: Float.self, label
                 ) { output in
                     var arguments = alula_binary_f32_args()
-                    (arguments.a, arguments.b, arguments.output) = (UnsafePointer(a.pointer), UnsafePointer(b.pointer), output)
+                    (arguments.a, arguments.b, arguments.output) = (
+                        UnsafePointer(a.pointer), UnsafePointer(b.pointer), output
+                    )
                     (arguments.function, arguments.rank) = (Int32(function.rawValue), 3)
-                    (arguments.shape.0, arguments.shape.1, arguments.shape.2) = (Int32(shape[0]), Int32(shape[1]), Int32(shape[2]))
-                    (arguments.a_strides.0, arguments.a_strides.1, arguments.a_strides.2) = (aStrides[0], aStrides[1], aStrides[2])
-                    (arguments.b_strides.0, arguments.b_strides.1, arguments.b_strides.2) = (bStrides[0], bStrides[1], bStrides[2])
+                    (arguments.shape.0, arguments.shape.1, arguments.shape.2) = (
+                        Int32(shape[0]), Int32(shape[1]), Int32(shape[2])
+                    )
+                    (arguments.a_strides.0, arguments.a_strides.1, arguments.a_strides.2) = (
+                        aStrides[0], aStrides[1], aStrides[2]
+                    )
+                    (arguments.b_strides.0, arguments.b_strides.1, arguments.b_strides.2) = (
+                        bStrides[0], bStrides[1], bStrides[2]
+                    )
                     return arguments
                 }
                 var expected: [Float] = []
@@ -217,12 +250,17 @@ private let functions: [alula_unary] = [
         var noise = KernelNoise(3)
         for c in [1, 5, 8, 31, 96] {
             let rows = 4
-            let input = KernelMemory(noise.floats(rows * c)), scale = KernelMemory(noise.floats(c)), shift = KernelMemory(noise.floats(c))
+            let input = KernelMemory(noise.floats(rows * c))
+            let scale = KernelMemory(noise.floats(c))
+            let shift = KernelMemory(noise.floats(c))
             let output = KernelHarness.run(\.affine_f32, items: rows, outputs: rows * c, of: Float.self, "c \(c)") {
                 alula_affine_f32_args(
-                    input: input.pointer, scale: scale.pointer, shift: shift.pointer, output: $0, rows: Int32(rows), c: Int32(c))
+                    input: input.pointer, scale: scale.pointer, shift: shift.pointer, output: $0, rows: Int32(rows),
+                    c: Int32(c))
             }
-            KernelHarness.expectSame(output, (0..<rows * c).map { input.pointer[$0] * scale.pointer[$0 % c] + shift.pointer[$0 % c] }, "c \(c)")
+            KernelHarness.expectSame(
+                output, (0..<rows * c).map { input.pointer[$0] * scale.pointer[$0 % c] + shift.pointer[$0 % c] },
+                "c \(c)")
         }
     }
 
@@ -233,13 +271,18 @@ private let functions: [alula_unary] = [
     @Test func addRequantizes() {
         var noise = KernelNoise(4)
         for n in lengths {
-            let a = KernelMemory(noise.bytes(n)), b = KernelMemory(noise.bytes(n))
-            let aZero = Int32(noise.int(0...255)), bZero = Int32(noise.int(0...255)), zero = Int32(noise.int(0...255))
-            let low = Bool.random(using: &noise) ? zero : 0, high = max(low, Int32(noise.int(200...255)))
+            let a = KernelMemory(noise.bytes(n))
+            let b = KernelMemory(noise.bytes(n))
+            let aZero = Int32(noise.int(0...255))
+            let bZero = Int32(noise.int(0...255))
+            let zero = Int32(noise.int(0...255))
+            let low = Bool.random(using: &noise) ? zero : 0
+            let high = max(low, Int32(noise.int(200...255)))
             let scales = [(noise.float(0...2), noise.float(0...2)), (0.5, 0.5), (1e30, 0.25)][n % 3]
             let output = KernelHarness.run(\.add_u8, items: n, outputs: n, of: UInt8.self, "n \(n)") {
                 alula_add_u8_args(
-                    a: a.pointer, b: b.pointer, output: $0, a_zero: aZero, b_zero: bZero, zero: zero, low: low, high: high,
+                    a: a.pointer, b: b.pointer, output: $0, a_zero: aZero, b_zero: bZero, zero: zero, low: low,
+                    high: high,
                     a_multiplier: scales.0, b_multiplier: scales.1)
             }
             let expected = (0..<n).map { i in
@@ -252,11 +295,13 @@ private let functions: [alula_unary] = [
 
     @Test func addWorksInPlace() {
         var noise = KernelNoise(5)
-        let a = noise.bytes(333), b = KernelMemory(noise.bytes(333))
+        let a = noise.bytes(333)
+        let b = KernelMemory(noise.bytes(333))
         for table in KernelHarness.tables {
             let memory = KernelMemory(a)
             var arguments = alula_add_u8_args(
-                a: memory.pointer, b: b.pointer, output: memory.pointer, a_zero: 3, b_zero: 200, zero: 100, low: 0, high: 255, a_multiplier: 0.7,
+                a: memory.pointer, b: b.pointer, output: memory.pointer, a_zero: 3, b_zero: 200, zero: 100, low: 0,
+                high: 255, a_multiplier: 0.7,
                 b_multiplier: 0.4)
             table.add_u8(&arguments, 0, 333, nil)
             let expected = a.indices.map { i in
@@ -271,7 +316,9 @@ private let functions: [alula_unary] = [
         let table = KernelMemory((0..<256).map { _ in UInt8.random(in: 0...255, using: &noise) })
         for input in lengths.map({ noise.bytes($0) }) + [(0...255).map { UInt8($0) } + [1, 2, 3]] {
             let memory = KernelMemory(input)
-            let output = KernelHarness.run(\.table_u8, items: input.count, outputs: input.count, of: UInt8.self, "n \(input.count)") {
+            let output = KernelHarness.run(
+                \.table_u8, items: input.count, outputs: input.count, of: UInt8.self, "n \(input.count)"
+            ) {
                 alula_table_u8_args(input: memory.pointer, table: table.pointer, output: $0)
             }
             KernelHarness.expectSame(output, input.map { table.pointer[Int($0)] }, "n \(input.count)")
@@ -282,12 +329,18 @@ private let functions: [alula_unary] = [
         var noise = KernelNoise(7)
         let ties = (-300..<300).map { Float($0) + 0.5 }
         for (zero, scale) in [(0, 1), (255, 1), (128, 1), (3, 0.37), (77, 3e38)] as [(Int32, Float)] {
-            for input in [special + ties + noise.floats(1000, in: -200...200) + geometric] + lengths.map({ noise.floats($0, in: -200...200) }) {
+            for input in [special + ties + noise.floats(1000, in: -200...200) + geometric]
+                + lengths.map({ noise.floats($0, in: -200...200) })
+            {
                 let memory = KernelMemory(input)
-                let output = KernelHarness.run(\.quantize, items: input.count, outputs: input.count, of: UInt8.self, "zero \(zero)") {
+                let output = KernelHarness.run(
+                    \.quantize, items: input.count, outputs: input.count, of: UInt8.self, "zero \(zero)"
+                ) {
                     alula_quantize_args(input: memory.pointer, output: $0, inverse_scale: scale, zero: zero)
                 }
-                let expected = input.map { x in (x * scale).isNaN ? UInt8(zero) : KernelHarness.quantize(x * scale, zero: zero) }
+                let expected = input.map { x in
+                    (x * scale).isNaN ? UInt8(zero) : KernelHarness.quantize(x * scale, zero: zero)
+                }
                 KernelHarness.expectSame(output, expected, "zero \(zero) scale \(scale)")
             }
         }
@@ -296,7 +349,9 @@ private let functions: [alula_unary] = [
     @Test func dequantizeIsExact() {
         var noise = KernelNoise(8)
         for n in lengths {
-            let input = KernelMemory(noise.bytes(n)), zero = Int32(noise.int(0...255)), scale = noise.float(0...1)
+            let input = KernelMemory(noise.bytes(n))
+            let zero = Int32(noise.int(0...255))
+            let scale = noise.float(0...1)
             let output = KernelHarness.run(\.dequantize, items: n, outputs: n, of: Float.self, "n \(n)") {
                 alula_dequantize_args(input: input.pointer, output: $0, scale: scale, zero: zero)
             }

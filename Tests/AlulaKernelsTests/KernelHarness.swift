@@ -31,7 +31,8 @@ final class KernelMemory<Element: BitwiseCopyable> {
 
     var isIntact: Bool {
         let all = UnsafeRawBufferPointer(start: base, count: bytes + 2 * Self.margin)
-        return all.prefix(Self.margin).allSatisfy { $0 == Self.canary } && all.suffix(Self.margin).allSatisfy { $0 == Self.canary }
+        return all.prefix(Self.margin).allSatisfy { $0 == Self.canary }
+            && all.suffix(Self.margin).allSatisfy { $0 == Self.canary }
     }
 }
 
@@ -61,14 +62,17 @@ struct KernelNoise: RandomNumberGenerator {
         }
     }
 
-    mutating func floats(_ count: Int, in range: ClosedRange<Float> = -2...2) -> [Float] { (0..<count).map { _ in float(range) } }
+    mutating func floats(_ count: Int, in range: ClosedRange<Float> = -2...2) -> [Float] {
+        (0..<count).map { _ in float(range) }
+    }
 }
 
 enum KernelHarness {
     /// The instruction sets of this build and CPU; the others are printed once.
     nonisolated(unsafe) static let tables: [alula_kernel_table] = {
         let names = [
-            (ALULA_ISA_SCALAR, "scalar"), (ALULA_ISA_AVX2, "avx2"), (ALULA_ISA_AVX512VNNI, "avx512vnni"), (ALULA_ISA_NEON, "neon"),
+            (ALULA_ISA_SCALAR, "scalar"), (ALULA_ISA_AVX2, "avx2"), (ALULA_ISA_AVX512VNNI, "avx512vnni"),
+            (ALULA_ISA_NEON, "neon"),
             (ALULA_ISA_NEONDOT, "neondot"), (ALULA_ISA_I8MM, "i8mm"), (ALULA_ISA_SIMD128, "simd128"),
         ]
         return names.compactMap { isa, name in
@@ -89,8 +93,10 @@ enum KernelHarness {
     /// Runs the kernel of every instruction set, over the whole range and in uneven parts. All must write what scalar writes, and nothing
     /// beside the output. Returns scalar's output; elements that no item covers keep a fixed pattern.
     static func run<Arguments, Output: BitwiseCopyable>(
-        _ family: KeyPath<alula_kernel_table, KernelFunction?>, items: Int, outputs: Int, of _: Output.Type, scratch: Int = 0,
-        _ label: String, sourceLocation: SourceLocation = #_sourceLocation, arguments: (UnsafeMutablePointer<Output>) -> Arguments
+        _ family: KeyPath<alula_kernel_table, KernelFunction?>, items: Int, outputs: Int, of _: Output.Type,
+        scratch: Int = 0,
+        _ label: String, sourceLocation: SourceLocation = #_sourceLocation,
+        arguments: (UnsafeMutablePointer<Output>) -> Arguments
     ) -> [Output] {
         var expected: [Output] = []
         for table in tables {
@@ -99,10 +105,13 @@ enum KernelHarness {
                 continue
             }
             for parts in items > 1 ? [1, 3] : [1] {
-                let output = KernelMemory<Output>(count: outputs), work = KernelMemory<UInt8>(count: scratch)
+                let output = KernelMemory<Output>(count: outputs)
+                let work = KernelMemory<UInt8>(count: scratch)
                 let arguments = arguments(output.pointer)
                 withUnsafePointer(to: arguments) { arguments in
-                    for part in 0..<parts { kernel(arguments, items * part / parts, items * (part + 1) / parts, work.pointer) }
+                    for part in 0..<parts {
+                        kernel(arguments, items * part / parts, items * (part + 1) / parts, work.pointer)
+                    }
                 }
                 let name = "\(String(cString: table.name)) \(label) in \(parts)"
                 #expect(output.isIntact, "\(name) wrote beside its output", sourceLocation: sourceLocation)
@@ -110,7 +119,9 @@ enum KernelHarness {
                 let elements = output.elements
                 if expected.isEmpty { expected = elements }
                 if let index = elements.indices.first(where: { !same(elements[$0], expected[$0]) }) {
-                    Issue.record("\(name): [\(index)] is \(elements[index]), scalar gives \(expected[index])", sourceLocation: sourceLocation)
+                    Issue.record(
+                        "\(name): [\(index)] is \(elements[index]), scalar gives \(expected[index])",
+                        sourceLocation: sourceLocation)
                 }
             }
         }
@@ -122,7 +133,8 @@ enum KernelHarness {
     ) {
         #expect(actual.count == expected.count, "\(label)", sourceLocation: sourceLocation)
         if let index = zip(actual, expected).enumerated().first(where: { !same($0.element.0, $0.element.1) })?.offset {
-            Issue.record("\(label): [\(index)] is \(actual[index]), expected \(expected[index])", sourceLocation: sourceLocation)
+            Issue.record(
+                "\(label): [\(index)] is \(actual[index]), expected \(expected[index])", sourceLocation: sourceLocation)
         }
     }
 
@@ -136,7 +148,8 @@ enum KernelHarness {
         var output = x
         x.withUnsafeBufferPointer { input in
             output.withUnsafeMutableBufferPointer { output in
-                var arguments = alula_unary_f32_args(input: input.baseAddress, output: output.baseAddress, function: Int32(function.rawValue))
+                var arguments = alula_unary_f32_args(
+                    input: input.baseAddress, output: output.baseAddress, function: Int32(function.rawValue))
                 scalar.unary_f32(&arguments, 0, input.count, nil)
             }
         }

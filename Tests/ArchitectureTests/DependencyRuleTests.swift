@@ -16,7 +16,8 @@ private let exceptions: [String: Set<String>] = [
     "AlulaCommand": ["ArgumentParser"]
 ]
 
-private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
 
 private struct Manifest: Decodable {
     struct Target: Decodable {
@@ -65,7 +66,9 @@ private func manifest() throws -> Manifest {
         let targets = try manifest().targets.filter { $0.type == "regular" || $0.type == "executable" }
         var checked = 0
         for target in targets where target.path?.hasPrefix("Tests/") != true {
-            let layer = try #require(layers[target.name], "target \(target.name) has no layer: add it to the table and to docs/architecture.md")
+            let layer = try #require(
+                layers[target.name],
+                "target \(target.name) has no layer: add it to the table and to docs/architecture.md")
             for dependency in target.dependencies.flatMap({ $0.values }).compactMap({ $0.first ?? nil }) {
                 guard case .text(let name) = dependency else { continue }
                 if exceptions[target.name]?.contains(name) == true { continue }
@@ -88,7 +91,8 @@ private func manifest() throws -> Manifest {
     func coreImportsNothingFromOutside(target: String) throws {
         let allowed: Set<String> = ["AlulaSystem", "AlulaKernels", "AlulaGraph", "AlulaRuntime"]
         let folder = root.appendingPathComponent("Sources/\(target)")
-        let files = try #require(FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)).compactMap { $0 as? URL }
+        let files = try #require(FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)).compactMap
+        { $0 as? URL }
         var count = 0
         for file in files where file.pathExtension == "swift" {
             count += 1
@@ -99,7 +103,9 @@ private func manifest() throws -> Manifest {
                     #expect(allowed.contains(String(words[place + 1])), "\(file.lastPathComponent): \(line)")
                 }
                 let code = line.components(separatedBy: "//")[0]
-                #expect(code.range(of: #"[:(<\[ ]any [A-Z]"#, options: .regularExpression) == nil, "existential in \(file.lastPathComponent): \(line)")
+                #expect(
+                    code.range(of: #"[:(<\[ ]any [A-Z]"#, options: .regularExpression) == nil,
+                    "existential in \(file.lastPathComponent): \(line)")
             }
         }
         #expect(count > 0)
@@ -107,8 +113,11 @@ private func manifest() throws -> Manifest {
 
     @Test func kernelsNeedNoLibrary() throws {
         let folder = root.appendingPathComponent("Sources/AlulaKernels")
-        let allowed: Set<String> = ["stddef.h", "stdint.h", "stdbool.h", "immintrin.h", "cpuid.h", "arm_neon.h", "wasm_simd128.h"]
-        let files = try #require(FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)).compactMap { $0 as? URL }
+        let allowed: Set<String> = [
+            "stddef.h", "stdint.h", "stdbool.h", "immintrin.h", "cpuid.h", "arm_neon.h", "wasm_simd128.h",
+        ]
+        let files = try #require(FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil)).compactMap
+        { $0 as? URL }
         for file in files where ["c", "h"].contains(file.pathExtension) {
             let text = try String(contentsOf: file, encoding: .utf8)
             for match in text.matches(of: /#include <([^>]+)>/) where !String(match.1).hasPrefix("simde/") {

@@ -33,7 +33,10 @@ struct Quantize: ParsableCommand {
 
     enum Method: String, ExpressibleByArgument, CaseIterable { case minmax, percentile, mse }
 
-    @Option(help: "How ranges are chosen: everything seen, all but the rarest (see --percentile), or the least squared error.")
+    @Option(
+        help:
+            "How ranges are chosen: everything seen, all but the rarest (see --percentile), or the least squared error."
+    )
     var method = Method.minmax
 
     @Option(help: "The share of values, in percent, that stays inside the range.")

@@ -23,14 +23,18 @@ extension MatMul: OperatorRule {
 
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         let (a, b) = (operands[0]!.shape, operands[1]!.shape)
-        guard a.rank >= 2, b.rank >= 2 else { throw ShapeProblem("takes matrices, not \(a.description) and \(b.description)") }
+        guard a.rank >= 2, b.rank >= 2 else {
+            throw ShapeProblem("takes matrices, not \(a.description) and \(b.description)")
+        }
         let (inner, columns) = transposeB ? (b[b.rank - 1], b[b.rank - 2]) : (b[b.rank - 2], b[b.rank - 1])
         guard a.last == inner else { throw ShapeProblem("inner sizes differ: \(a.description) and \(b.description)") }
         let leading = try broadcast(Shape(Array(a.dimensions.dropLast(2))), Shape(Array(b.dimensions.dropLast(2))))
         return [Shape(leading.dimensions + [a[a.rank - 2], columns])]
     }
 
-    package func macs(_ operands: [TensorType?], _ result: TensorType) -> Int { result.shape.elementCount * operands[0]!.shape.last }
+    package func macs(_ operands: [TensorType?], _ result: TensorType) -> Int {
+        result.shape.elementCount * operands[0]!.shape.last
+    }
 }
 
 /// Multi-head attention `softmax(q kᵀ · scale + bias) v`.
@@ -86,27 +90,39 @@ extension Attention: OperatorRule {
 
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         let limit = 1 << 20
-        guard (1...limit).contains(heads), (1...limit).contains(keyDim), (1...limit).contains(valueDim) else { throw ShapeProblem("heads or dimensions out of range") }
+        guard (1...limit).contains(heads), (1...limit).contains(keyDim), (1...limit).contains(valueDim) else {
+            throw ShapeProblem("heads or dimensions out of range")
+        }
         let q = operands[0]!.shape
         guard q.rank >= 2 else { throw ShapeProblem("takes tokens [B,T,C], not \(q.description)") }
         let tokens = q[q.rank - 2]
         var keyTokens = tokens
         if packing == .separate {
-            guard let k = operands[1]?.shape, let v = operands[2]?.shape else { throw ShapeProblem("operands k and v are missing") }
-            guard q.last == heads * keyDim, k.last == heads * keyDim, v.last == heads * valueDim, k.rank == q.rank, v.rank == q.rank,
-                Shape(Array(k.dimensions.dropLast())) == Shape(Array(v.dimensions.dropLast())), k.count(0..<k.rank - 2) == q.count(0..<q.rank - 2)
-            else { throw ShapeProblem("q\(q.description), k\(k.description), v\(v.description) do not fit \(heads) heads") }
+            guard let k = operands[1]?.shape, let v = operands[2]?.shape else {
+                throw ShapeProblem("operands k and v are missing")
+            }
+            guard q.last == heads * keyDim, k.last == heads * keyDim, v.last == heads * valueDim, k.rank == q.rank,
+                v.rank == q.rank,
+                Shape(Array(k.dimensions.dropLast())) == Shape(Array(v.dimensions.dropLast())),
+                k.count(0..<k.rank - 2) == q.count(0..<q.rank - 2)
+            else {
+                throw ShapeProblem("q\(q.description), k\(k.description), v\(v.description) do not fit \(heads) heads")
+            }
             keyTokens = k[k.rank - 2]
         } else {
             guard operands[1] == nil, operands[2] == nil, q.last == heads * (2 * keyDim + valueDim) else {
-                throw ShapeProblem("packed operand \(q.description) does not hold \(heads) heads of \(keyDim), \(keyDim), \(valueDim)")
+                throw ShapeProblem(
+                    "packed operand \(q.description) does not hold \(heads) heads of \(keyDim), \(keyDim), \(valueDim)")
             }
         }
         if let bias = operands[Attention.bias]?.shape {
             let batch = q.count(0..<q.rank - 2)
             guard bias.rank == 3 || bias.rank == 4, bias[bias.rank - 1] == keyTokens, bias[bias.rank - 2] == tokens,
                 bias[bias.rank - 3] == heads || bias[bias.rank - 3] == 1, bias.rank == 3 || batch % bias[0] == 0
-            else { throw ShapeProblem("bias\(bias.description) does not fit \(heads) heads, \(tokens) x \(keyTokens) tokens") }
+            else {
+                throw ShapeProblem(
+                    "bias\(bias.description) does not fit \(heads) heads, \(tokens) x \(keyTokens) tokens")
+            }
         }
         var result = q
         result[q.rank - 1] = heads * valueDim

@@ -18,7 +18,8 @@ public struct Conv2D: Sendable, Equatable {
     public var preActivation: Quantization? = nil
 
     public init(
-        stride: Pair = Pair(1), padding: Padding = Padding(0), dilation: Pair = Pair(1), groups: Int = 1, activation: Activation = nil
+        stride: Pair = Pair(1), padding: Padding = Padding(0), dilation: Pair = Pair(1), groups: Int = 1,
+        activation: Activation = nil
     ) {
         (self.stride, self.padding, self.dilation, self.groups) = (stride, padding, dilation, groups)
         self.activation = activation
@@ -29,7 +30,8 @@ public struct Conv2D: Sendable, Equatable {
 package enum WeightedOperand {
     package static let x = 0, weight = 1, bias = 2, multiplier = 3, table = 4, residual = 5
     static let list: [Operand] = [
-        .required("x"), .required("weight"), .optional("bias"), .optional("multiplier"), .optional("table"), .optional("residual"),
+        .required("x"), .required("weight"), .optional("bias"), .optional("multiplier"), .optional("table"),
+        .optional("residual"),
     ]
 }
 
@@ -57,7 +59,10 @@ extension Conv2D: OperatorRule {
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         let x = operands[WeightedOperand.x]!.shape
         let weight = operands[WeightedOperand.weight]!.shape
-        guard x.rank == 4, weight.rank == 4 else { throw ShapeProblem("takes x[N,H,W,C] and weight[O,kh,kw,C/groups], not \(x.description) and \(weight.description)") }
+        guard x.rank == 4, weight.rank == 4 else {
+            throw ShapeProblem(
+                "takes x[N,H,W,C] and weight[O,kh,kw,C/groups], not \(x.description) and \(weight.description)")
+        }
         guard groups >= 1, x[3] % groups == 0, weight[0] % groups == 0, weight[3] == x[3] / groups else {
             throw ShapeProblem("weight\(weight.description) does not fit \(x[3]) channels in \(groups) groups")
         }
@@ -73,7 +78,9 @@ extension Conv2D: OperatorRule {
     }
 
     /// Every group has one input and one output channel.
-    package func isDepthwise(_ x: Shape, _ weight: Shape) -> Bool { groups == x[3] && weight[0] == groups && weight[3] == 1 }
+    package func isDepthwise(_ x: Shape, _ weight: Shape) -> Bool {
+        groups == x[3] && weight[0] == groups && weight[3] == 1
+    }
 }
 
 /// 2-D transposed convolution, `x[N,H,W,C]` with `weight[C,kh,kw,O/groups]`: the gradient of `Conv2D` with respect to its input.
@@ -86,7 +93,8 @@ public struct ConvTranspose2D: Sendable, Equatable {
     public var activation: Activation = nil
 
     public init(
-        stride: Pair = Pair(1), padding: Padding = Padding(0), outputPadding: Pair = Pair(0), dilation: Pair = Pair(1), groups: Int = 1
+        stride: Pair = Pair(1), padding: Padding = Padding(0), outputPadding: Pair = Pair(0), dilation: Pair = Pair(1),
+        groups: Int = 1
     ) {
         (self.stride, self.padding, self.outputPadding, self.dilation) = (stride, padding, outputPadding, dilation)
         self.groups = groups
@@ -122,12 +130,16 @@ extension ConvTranspose2D: OperatorRule {
         guard groups >= 1, weight[0] == x[3], x[3] % groups == 0 else {
             throw ShapeProblem("weight\(weight.description) does not fit \(x[3]) channels in \(groups) groups")
         }
-        guard stride.height >= 1, stride.width >= 1, dilation.height >= 1, dilation.width >= 1 else { throw ShapeProblem("stride and dilation are at least 1") }
+        guard stride.height >= 1, stride.width >= 1, dilation.height >= 1, dilation.width >= 1 else {
+            throw ShapeProblem("stride and dilation are at least 1")
+        }
         let size = { (input: Int, kernel: Int, stride: Int, dilation: Int, padding: Int, extra: Int) in
             (input - 1) * stride + dilation * (kernel - 1) + 1 - padding + extra
         }
-        let height = size(x[1], weight[1], stride.height, dilation.height, padding.top + padding.bottom, outputPadding.height)
-        let width = size(x[2], weight[2], stride.width, dilation.width, padding.left + padding.right, outputPadding.width)
+        let height = size(
+            x[1], weight[1], stride.height, dilation.height, padding.top + padding.bottom, outputPadding.height)
+        let width = size(
+            x[2], weight[2], stride.width, dilation.width, padding.left + padding.right, outputPadding.width)
         let result = Shape([x[0], height, width, weight[3] * groups])
         try checkVector(operands[2], count: result[3], name: "bias")
         return [result]
@@ -177,18 +189,25 @@ extension Linear: OperatorRule {
 // MARK: Shared rules
 
 /// Size of a convolution's or pool's output along one axis. The limits keep every product far from overflow.
-func outputSize(_ input: Int, _ kernel: Int, _ stride: Int, _ dilation: Int, _ before: Int, _ after: Int) throws(ShapeProblem) -> Int {
+func outputSize(_ input: Int, _ kernel: Int, _ stride: Int, _ dilation: Int, _ before: Int, _ after: Int)
+    throws(ShapeProblem) -> Int
+{
     let limit = 1 << 20
-    guard (1...limit).contains(stride), (1...limit).contains(dilation), (1...limit).contains(kernel), (0...limit).contains(before), (0...limit).contains(after)
+    guard (1...limit).contains(stride), (1...limit).contains(dilation), (1...limit).contains(kernel),
+        (0...limit).contains(before), (0...limit).contains(after)
     else { throw ShapeProblem("stride, dilation, kernel or padding out of range") }
     let span = dilation * (kernel - 1) + 1
-    guard input + before + after >= span else { throw ShapeProblem("kernel of \(span) is larger than the padded input of \(input + before + after)") }
+    guard input + before + after >= span else {
+        throw ShapeProblem("kernel of \(span) is larger than the padded input of \(input + before + after)")
+    }
     return (input + before + after - span) / stride + 1
 }
 
 func checkVector(_ operand: TensorType?, count: Int, name: String) throws(ShapeProblem) {
     guard let operand else { return }
-    guard operand.shape == Shape([count]) else { throw ShapeProblem("\(name)\(operand.shape.description) should have \(count) elements") }
+    guard operand.shape == Shape([count]) else {
+        throw ShapeProblem("\(name)\(operand.shape.description) should have \(count) elements")
+    }
 }
 
 private func checkChannelOperands(_ operands: [TensorType?], channels: Int, result: Shape) throws(ShapeProblem) {
@@ -198,7 +217,9 @@ private func checkChannelOperands(_ operands: [TensorType?], channels: Int, resu
     if let residual = operands[WeightedOperand.residual], residual.shape != result {
         throw ShapeProblem("residual\(residual.shape.description) differs from the result\(result.description)")
     }
-    if operands[WeightedOperand.table] != nil, operands[WeightedOperand.residual] != nil { throw ShapeProblem("a table and a residual exclude each other") }
+    if operands[WeightedOperand.table] != nil, operands[WeightedOperand.residual] != nil {
+        throw ShapeProblem("a table and a residual exclude each other")
+    }
 }
 
 func writeActivation(_ activation: Activation, _ preActivation: Quantization?, _ attributes: inout AttributeWriter) {
@@ -212,7 +233,9 @@ func writeActivation(_ activation: Activation, _ preActivation: Quantization?, _
 func readActivation(_ attributes: inout AttributeReader) throws(ShapeProblem) -> (Activation, Quantization?) {
     var activation: Activation = nil
     if let word = attributes.word("act") {
-        guard let function = UnaryFunction(rawValue: word) else { throw ShapeProblem("act=\(word) is not an activation") }
+        guard let function = UnaryFunction(rawValue: word) else {
+            throw ShapeProblem("act=\(word) is not an activation")
+        }
         activation = function
     }
     let scale = try attributes.float("pre_scale", default: 0)

@@ -67,7 +67,9 @@ func broadcast(_ a: Shape, _ b: Shape) throws(ShapeProblem) -> Shape {
     for axis in 0..<rank {
         let sizeA = axis < rank - a.rank ? 1 : a[axis - (rank - a.rank)]
         let sizeB = axis < rank - b.rank ? 1 : b[axis - (rank - b.rank)]
-        guard sizeA == sizeB || sizeA == 1 || sizeB == 1 else { throw ShapeProblem("\(a.description) and \(b.description) do not broadcast") }
+        guard sizeA == sizeB || sizeA == 1 || sizeB == 1 else {
+            throw ShapeProblem("\(a.description) and \(b.description) do not broadcast")
+        }
         result.append(max(sizeA, sizeB))
     }
     return Shape(result)

@@ -11,11 +11,15 @@ extension Reshape: OperatorRule {
     package var operands: [Operand] { [.required("x")] }
     package var numericRule: NumericRule { .movement }
     package func write(_ attributes: inout AttributeWriter) { attributes.add("shape", shape.dimensions) }
-    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) { shape = Shape(try attributes.requiredIntegers("shape")) }
+    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) {
+        shape = Shape(try attributes.requiredIntegers("shape"))
+    }
 
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         let x = operands[0]!.shape
-        guard shape.isValid, shape.elementCount == x.elementCount else { throw ShapeProblem("\(x.description) does not reshape to \(shape.description)") }
+        guard shape.isValid, shape.elementCount == x.elementCount else {
+            throw ShapeProblem("\(x.description) does not reshape to \(shape.description)")
+        }
         return [shape]
     }
 }
@@ -31,11 +35,15 @@ extension Transpose: OperatorRule {
     package var operands: [Operand] { [.required("x")] }
     package var numericRule: NumericRule { .movement }
     package func write(_ attributes: inout AttributeWriter) { attributes.add("perm", permutation) }
-    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) { permutation = try attributes.requiredIntegers("perm") }
+    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) {
+        permutation = try attributes.requiredIntegers("perm")
+    }
 
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         let x = operands[0]!.shape
-        guard permutation.sorted() == Array(0..<x.rank) else { throw ShapeProblem("perm is not a permutation of the axes of \(x.description)") }
+        guard permutation.sorted() == Array(0..<x.rank) else {
+            throw ShapeProblem("perm is not a permutation of the axes of \(x.description)")
+        }
         return [Shape(permutation.map { x[$0] })]
     }
 }
@@ -43,7 +51,9 @@ extension Transpose: OperatorRule {
 /// Elements begin, begin + step, … below end along one axis.
 public struct Slice: Sendable, Equatable {
     public var axis, begin, end, step: Int
-    public init(axis: Int, begin: Int, end: Int, step: Int = 1) { (self.axis, self.begin, self.end, self.step) = (axis, begin, end, step) }
+    public init(axis: Int, begin: Int, end: Int, step: Int = 1) {
+        (self.axis, self.begin, self.end, self.step) = (axis, begin, end, step)
+    }
 }
 
 extension Slice: OperatorRule {
@@ -68,7 +78,9 @@ extension Slice: OperatorRule {
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         var x = operands[0]!.shape
         try checkAxis(axis, x)
-        guard begin >= 0, begin < end, end <= x[axis], step >= 1 else { throw ShapeProblem("\(begin)..<\(end) step \(step) is not within axis \(axis) of \(x.description)") }
+        guard begin >= 0, begin < end, end <= x[axis], step >= 1 else {
+            throw ShapeProblem("\(begin)..<\(end) step \(step) is not within axis \(axis) of \(x.description)")
+        }
         x[axis] = (end - begin + step - 1) / step
         return [x]
     }
@@ -86,13 +98,17 @@ extension Concat: OperatorRule {
     package var isVariadic: Bool { true }
     package var numericRule: NumericRule { .movement }
     package func write(_ attributes: inout AttributeWriter) { attributes.add("axis", axis) }
-    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) { axis = try attributes.requiredInteger("axis") }
+    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) {
+        axis = try attributes.requiredInteger("axis")
+    }
 
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         var result = operands[0]!.shape
         try checkAxis(axis, result)
         for operand in operands.dropFirst() {
-            guard var shape = operand?.shape, shape.rank == result.rank else { throw ShapeProblem("operands differ in rank") }
+            guard var shape = operand?.shape, shape.rank == result.rank else {
+                throw ShapeProblem("operands differ in rank")
+            }
             let size = shape[axis]
             shape[axis] = result[axis]
             guard shape == result else { throw ShapeProblem("operands differ in an axis other than \(axis)") }
@@ -149,12 +165,16 @@ extension Gather: OperatorRule {
     package var operands: [Operand] { [.required("x"), .required("indices")] }
     package var numericRule: NumericRule { .movement }
     package func write(_ attributes: inout AttributeWriter) { attributes.add("axis", axis) }
-    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) { axis = try attributes.requiredInteger("axis") }
+    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) {
+        axis = try attributes.requiredInteger("axis")
+    }
 
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         var x = operands[0]!.shape
         try checkAxis(axis, x)
-        guard operands[1]!.shape.rank == 1, operands[1]!.dataType == .i32 else { throw ShapeProblem("indices is not a vector of i32") }
+        guard operands[1]!.shape.rank == 1, operands[1]!.dataType == .i32 else {
+            throw ShapeProblem("indices is not a vector of i32")
+        }
         x[axis] = operands[1]!.shape[0]
         return [x]
     }
@@ -191,7 +211,9 @@ extension Roll: OperatorRule {
 public struct Pad: Sendable, Equatable {
     public var before, after: [Int]
     public var value: Float
-    public init(before: [Int], after: [Int], value: Float = 0) { (self.before, self.after, self.value) = (before, after, value) }
+    public init(before: [Int], after: [Int], value: Float = 0) {
+        (self.before, self.after, self.value) = (before, after, value)
+    }
 }
 
 extension Pad: OperatorRule {
@@ -232,7 +254,9 @@ extension Expand: OperatorRule {
     package var operands: [Operand] { [.required("x")] }
     package var numericRule: NumericRule { .movement }
     package func write(_ attributes: inout AttributeWriter) { attributes.add("shape", shape.dimensions) }
-    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) { shape = Shape(try attributes.requiredIntegers("shape")) }
+    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) {
+        shape = Shape(try attributes.requiredIntegers("shape"))
+    }
 
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         guard shape.isValid, try broadcast(operands[0]!.shape, shape) == shape else {
@@ -275,9 +299,12 @@ extension Resize: OperatorRule {
         let size = try attributes.requiredIntegers("size")
         guard size.count == 2 else { throw ShapeProblem("size takes a height and a width") }
         (height, width) = (size[0], size[1])
-        guard let mode = Mode(rawValue: attributes.word("mode") ?? "") else { throw ShapeProblem("mode is nearest or bilinear") }
+        guard let mode = Mode(rawValue: attributes.word("mode") ?? "") else {
+            throw ShapeProblem("mode is nearest or bilinear")
+        }
         self.mode = mode
-        guard let coordinates = Coordinates(rawValue: attributes.word("coordinates") ?? Coordinates.halfPixel.rawValue) else {
+        guard let coordinates = Coordinates(rawValue: attributes.word("coordinates") ?? Coordinates.halfPixel.rawValue)
+        else {
             throw ShapeProblem("coordinates are half_pixel, asymmetric or align_corners")
         }
         self.coordinates = coordinates

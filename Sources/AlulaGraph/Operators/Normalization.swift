@@ -6,7 +6,9 @@ public struct BatchNorm: Sendable, Equatable {
 
 extension BatchNorm: OperatorRule {
     package var name: String { "batch_norm" }
-    package var operands: [Operand] { [.required("x"), .required("gamma"), .required("beta"), .required("mean"), .required("variance")] }
+    package var operands: [Operand] {
+        [.required("x"), .required("gamma"), .required("beta"), .required("mean"), .required("variance")]
+    }
     package func write(_ attributes: inout AttributeWriter) { attributes.add("eps", epsilon, default: 1e-5) }
     package init(_ attributes: inout AttributeReader) throws(ShapeProblem) {
         epsilon = try attributes.float("eps", default: 1e-5)
@@ -15,7 +17,9 @@ extension BatchNorm: OperatorRule {
 
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         let x = operands[0]!.shape
-        for (index, operand) in self.operands.enumerated().dropFirst() { try checkVector(operands[index], count: x.last, name: operand.name) }
+        for (index, operand) in self.operands.enumerated().dropFirst() {
+            try checkVector(operands[index], count: x.last, name: operand.name)
+        }
         return [x]
     }
 }
@@ -59,7 +63,9 @@ extension Softmax: OperatorRule {
     package var name: String { "softmax" }
     package var operands: [Operand] { [.required("x")] }
     package func write(_ attributes: inout AttributeWriter) { attributes.add("axis", axis) }
-    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) { axis = try attributes.requiredInteger("axis") }
+    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) {
+        axis = try attributes.requiredInteger("axis")
+    }
 
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         let x = operands[0]!.shape
@@ -69,5 +75,7 @@ extension Softmax: OperatorRule {
 }
 
 func checkAxis(_ axis: Int, _ shape: Shape) throws(ShapeProblem) {
-    guard shape.dimensions.indices.contains(axis) else { throw ShapeProblem("axis \(axis) is not an axis of \(shape.description)") }
+    guard shape.dimensions.indices.contains(axis) else {
+        throw ShapeProblem("axis \(axis) is not an axis of \(shape.description)")
+    }
 }

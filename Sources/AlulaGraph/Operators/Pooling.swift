@@ -61,14 +61,21 @@ extension PoolMixer: OperatorRule {
     package var operands: [Operand] { [.required("x"), .optional("scale"), .optional("center"), .optional("average")] }
     package var numericRule: NumericRule { .arithmetic(f32Result: false) }
     package func write(_ attributes: inout AttributeWriter) { attributes.add("size", size) }
-    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) { size = try attributes.requiredInteger("size") }
+    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) {
+        size = try attributes.requiredInteger("size")
+    }
 
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         let x = operands[0]!.shape
         guard x.rank == 4 else { throw ShapeProblem("takes x[N,H,W,C], not \(x.description)") }
-        guard size >= 1, size <= 31, size % 2 == 1 else { throw ShapeProblem("size \(size) is not an odd number up to 31") }
-        for index in 1..<self.operands.count { try checkVector(operands[index], count: x[3], name: self.operands[index].name) }
-        guard (operands[Self.scale] != nil) != (operands[Self.center] != nil), (operands[Self.center] != nil) == (operands[Self.average] != nil)
+        guard size >= 1, size <= 31, size % 2 == 1 else {
+            throw ShapeProblem("size \(size) is not an odd number up to 31")
+        }
+        for index in 1..<self.operands.count {
+            try checkVector(operands[index], count: x[3], name: self.operands[index].name)
+        }
+        guard (operands[Self.scale] != nil) != (operands[Self.center] != nil),
+            (operands[Self.center] != nil) == (operands[Self.average] != nil)
         else { throw ShapeProblem("takes either scale, or center and average") }
         return [x]
     }
@@ -98,7 +105,9 @@ extension Mean: OperatorRule {
 
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         let x = operands[0]!.shape
-        guard let first = axes.first, axes == Array(first..<first + axes.count), first >= 0, first + axes.count <= x.rank else {
+        guard let first = axes.first, axes == Array(first..<first + axes.count), first >= 0,
+            first + axes.count <= x.rank
+        else {
             throw ShapeProblem("axes are not neighbouring axes of \(x.description) in order")
         }
         var result: [Int] = []

@@ -34,7 +34,9 @@ private struct GraphTextParser {
         try endLine()
         while position < bytes.count {
             if try skipEmptyLine() { continue }
-            guard graph.values.count < Self.maximumValues else { throw problem("more than \(Self.maximumValues) values") }
+            guard graph.values.count < Self.maximumValues else {
+                throw problem("more than \(Self.maximumValues) values")
+            }
             if take("const ") {
                 try constant()
             } else if take("input ") {
@@ -122,7 +124,8 @@ private struct GraphTextParser {
         } catch {
             throw problem(error.text)
         }
-        let ids = graph.addNode(op, try arrange(operands, for: op), types: types, names: names.map { isNumber($0) ? "" : unmarked($0) })
+        let ids = graph.addNode(
+            op, try arrange(operands, for: op), types: types, names: names.map { isNumber($0) ? "" : unmarked($0) })
         for (name, id) in zip(names, ids) { try define(name, id) }
     }
 
@@ -135,9 +138,13 @@ private struct GraphTextParser {
         }
         var result = [ValueID](repeating: .none, count: specification.count)
         for (index, operand) in operands.enumerated() {
-            let place = operand.name.isEmpty ? index : specification.firstIndex { $0.name == operand.name } ?? specification.count
+            let place =
+                operand.name.isEmpty
+                ? index : specification.firstIndex { $0.name == operand.name } ?? specification.count
             guard place < specification.count, result[place].isNone else {
-                throw problem(operand.name.isEmpty ? "\(op.name) takes fewer operands" : "\(op.name) has no free operand \(operand.name)")
+                throw problem(
+                    operand.name.isEmpty
+                        ? "\(op.name) takes fewer operands" : "\(op.name) has no free operand \(operand.name)")
             }
             result[place] = operand.id
         }
@@ -178,7 +185,9 @@ private struct GraphTextParser {
 
     private mutating func tensorType() throws(GraphError) -> TensorType {
         let word = self.word()
-        guard let dataType = DataType(name: word) else { throw problem("\(word.isEmpty ? "this" : word) is not an element type") }
+        guard let dataType = DataType(name: word) else {
+            throw problem("\(word.isEmpty ? "this" : word) is not an element type")
+        }
         try expect("[")
         var shape = Shape([])
         if !take("]") {
@@ -238,7 +247,9 @@ private struct GraphTextParser {
     /// Up to the next space or line end.
     private mutating func attributeValue() -> String {
         let start = position
-        while position < bytes.count, bytes[position] != UInt8(ascii: " "), bytes[position] != UInt8(ascii: "\n") { position += 1 }
+        while position < bytes.count, bytes[position] != UInt8(ascii: " "), bytes[position] != UInt8(ascii: "\n") {
+            position += 1
+        }
         // A result list separates types with ", ": the comma is not part of the value.
         if position > start, bytes[position - 1] == UInt8(ascii: ",") { position -= 1 }
         return String(decoding: bytes[start..<position], as: UTF8.self)
@@ -267,12 +278,16 @@ private struct GraphTextParser {
 
     private mutating func expect(_ text: StaticString) throws(GraphError) {
         guard take(text) else {
-            throw problem("expected '\(String(decoding: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount), as: UTF8.self))'")
+            throw problem(
+                "expected '\(String(decoding: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount), as: UTF8.self))'"
+            )
         }
     }
 
     private mutating func endLine() throws(GraphError) {
-        guard position == bytes.count || bytes[position] == UInt8(ascii: "\n") else { throw problem("unexpected text at the end of the line") }
+        guard position == bytes.count || bytes[position] == UInt8(ascii: "\n") else {
+            throw problem("unexpected text at the end of the line")
+        }
         position += 1
         line += 1
         lineStart = position
@@ -289,5 +304,7 @@ private struct GraphTextParser {
         return true
     }
 
-    private func problem(_ text: String) -> GraphError { .syntax(line: line, column: position - lineStart + 1, problem: text) }
+    private func problem(_ text: String) -> GraphError {
+        .syntax(line: line, column: position - lineStart + 1, problem: text)
+    }
 }

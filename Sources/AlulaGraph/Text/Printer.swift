@@ -36,7 +36,8 @@ extension Graph {
         var parts: [String] = []
         for (index, id) in node.inputs.enumerated() where !id.isNone {
             let name = names[Int(id.index)]
-            parts.append(index < operands.count && operands[index].isOptional ? operands[index].name + "=" + name : name)
+            parts.append(
+                index < operands.count && operands[index].isOptional ? operands[index].name + "=" + name : name)
         }
         return parts.joined(separator: ", ")
     }
@@ -46,7 +47,9 @@ extension TensorType {
     /// As in graph text: `u8[1,112,112,24] scale=0.0117 zero=9`.
     public var text: String {
         var result = dataType.name + shape.description
-        if let quantization { result += " scale=" + decimal(quantization.scale) + " zero=" + String(quantization.zeroPoint) }
+        if let quantization {
+            result += " scale=" + decimal(quantization.scale) + " zero=" + String(quantization.zeroPoint)
+        }
         return result
     }
 }
@@ -54,7 +57,9 @@ extension TensorType {
 /// Bytes that a name may hold without quotes.
 func isPlainNameByte(_ byte: UInt8) -> Bool {
     switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"):
+        true
     case UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "/"), UInt8(ascii: ":"): true
     default: false
     }
