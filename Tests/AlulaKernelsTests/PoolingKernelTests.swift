@@ -114,7 +114,7 @@ import Testing
         var inputs: Int { Int(window.batch * window.in_h * window.in_w * window.in_c) }
 
         /// The values inside a window and the count of taps in the padded image, for every output element in order.
-        func forEach(_ body: (_ inside: [Int], _ padded: Int) -> Void) {
+        func eachPosition(_ body: (_ inside: [Int], _ padded: Int) -> Void) {
             let w = window
             for b in 0..<w.batch {
                 for y in 0..<w.out_h {
@@ -159,7 +159,7 @@ import Testing
                     multiplier: multiplier)
             }
             var expected: [UInt8] = []
-            window.forEach { inside, padded in
+            window.eachPosition { inside, padded in
                 for i in 0..<c {
                     let values = inside.map { input.pointer[$0 * c + i] }
                     if maximum {
@@ -193,7 +193,7 @@ import Testing
                     pad_bottom: window.padBottom, pad_right: window.padRight)
             }
             var expected: [Float] = []
-            window.forEach { inside, padded in
+            window.eachPosition { inside, padded in
                 for i in 0..<c {
                     let values = inside.map { input.pointer[$0 * c + i] }
                     let count = countPadding ? padded : inside.count
