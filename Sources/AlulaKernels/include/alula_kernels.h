@@ -11,7 +11,11 @@
 //    multiply-add appears only where the definition says fma, and then everywhere.
 //
 // Numbers: u8 activations (scale, zero point), s8 weights, i32 accumulators, f32 requantization with round-to-nearest-even:
-//    quantize(t, zero, low, high) = clamp(rne(t) + zero, low, high), t finite, |t| may exceed the i32 range (it then saturates).
+//    quantize(t, zero, low, high) = clamp(rne(t) + zero, low, high), t finite, |t| may exceed the i32 range (it then saturates);
+//    0 <= low <= high <= 255 and 0 <= zero <= 255.
+//
+// In place: add_u8, table_u8, unary_f32, binary_f32, affine_f32 and the layer norms may write over an input; convolutions over their residual.
+// Vectors by channel, f32 rows and attention biases are read up to 60 bytes beyond their end, even when their size is a multiple of 64.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -149,7 +153,7 @@ typedef struct {
 // variance likewise from (x - mean)^2 (mul, add), out = (x - mean) * (1 / sqrt(variance + epsilon)) * gamma + beta (two roundings at the end, no fma).
 typedef struct { const float *input, *gamma, *beta; float *output; int32_t rows, c; float epsilon; } alula_layernorm_f32_args;
 
-// f32 softmax over an axis viewed as [outer, n, inner]. Items: outer. sum in order of n.
+// f32 softmax over an axis viewed as [outer, n, inner]. Items: outer. sum in order of n, result e * (1 / sum).
 typedef struct { const float *input; float *output; int32_t outer, n, inner; } alula_softmax_f32_args;
 
 // f32 per-channel x * scale[c] + shift[c] (two roundings) over [rows, c]. Items: rows. Batch norm at inference, layer scale.
@@ -171,6 +175,7 @@ typedef struct { const float *input, *scale; float *output; int32_t batch, h, w,
 
 // Average and max pooling; window.groups is ignored, in_c = out_c. Items: output rows, batch * out_h. Average divides by the taps inside the image,
 // or by kernel_h * kernel_w when count_padding (padding counts as 0 then; taps beyond the padded image never count; pad_bottom/right tell where it ends).
+// A window without a tap inside the image: the average of nothing is 0, the maximum 0 for u8 and -inf for f32; f32 maxima ignore NaN.
 // u8 average: t = (f32(sum of (x - zero_in)) * inverse(cnt)) * multiplier, quantize. u8 max: the max byte (same scale in and out).
 typedef struct {
     alula_window window; const uint8_t *input; uint8_t *output;
@@ -199,7 +204,7 @@ typedef struct { const uint8_t *input; float *output; float scale; int32_t zero;
 typedef struct { const float *input; float *output; int32_t function; } alula_unary_f32_args;   // Items: elements
 
 typedef enum { ALULA_ADD = 0, ALULA_SUB, ALULA_MUL, ALULA_DIV, ALULA_MAX, ALULA_MIN, ALULA_POW } alula_binary;
-// f32 binary with broadcast: up to 6 axes, strides in elements (0 broadcasts). Items: elements of the output's axes but the last (rows).
+// Maximum and minimum propagate NaN. f32 binary with broadcast: up to 6 axes, strides in elements (0 broadcasts). Items: elements of the output's axes but the last (rows).
 typedef struct {
     const float *a, *b; float *output; int32_t function; int32_t rank; int32_t shape[6]; int64_t a_strides[6], b_strides[6];
 } alula_binary_f32_args;
