@@ -15,6 +15,7 @@ printf 'module AlulaKernels {\n    header "%s"\n    export *\n}\n' "$PWD/Sources
 compile() {
     local target=$1 c_target=$2 to=$out/$3
     shift 3
+    rm -rf "$to"
     mkdir -p "$to"
     for file in Sources/AlulaKernels/*.c Sources/AlulaSystem/*.c; do
         "$clang" --target="$c_target" "$@" -O2 -std=c11 -ISources/AlulaKernels/include -ISources/AlulaSystem/include \
@@ -31,10 +32,28 @@ compile() {
     echo "embedded: $target compiled ($(cat "$to"/Alula*.o | wc -c) bytes of Swift objects)"
 }
 
-failed=0
-compile x86_64-unknown-linux-gnu x86_64-unknown-linux-gnu x86_64
-compile wasm32-unknown-none-wasm wasm32-unknown-none-wasm wasm32 -ffreestanding
+# The runtime files of a cross compiler: any version will do.
+cross=$(ls -d /usr/lib/gcc-cross/aarch64-linux-gnu/* 2>/dev/null | tail -1 || true)
+runs_arm=no
+if [ -n "$cross" ] && [ -d /usr/aarch64-linux-gnu/include ] && command -v qemu-aarch64-static >/dev/null && command -v ld.lld >/dev/null; then
+    runs_arm=yes
+fi
 
+# Each whole-module compilation keeps one core busy for a minute or two: side by side.
+jobs=()
+compile x86_64-unknown-linux-gnu x86_64-unknown-linux-gnu x86_64 &
+jobs+=($!)
+compile wasm32-unknown-none-wasm wasm32-unknown-none-wasm wasm32 -ffreestanding &
+jobs+=($!)
+if [ $runs_arm = yes ]; then
+    compile aarch64-none-none-elf aarch64-linux-gnu aarch64 -I/usr/aarch64-linux-gnu/include &
+else
+    compile aarch64-none-none-elf aarch64-none-none-elf aarch64 -ffreestanding &
+fi
+jobs+=($!)
+for job in "${jobs[@]}"; do wait "$job"; done
+
+failed=0
 "$clang" $out/x86_64/*.o -L"$embedded/x86_64-unknown-linux-gnu" -lswiftUnicodeDataTables -lpthread -lm -o $out/x86_64/alula-run
 model=$out/tiny.int8.alula
 bin=.build/release
@@ -60,17 +79,13 @@ check() {
 }
 check x86_64 $out/x86_64/alula-run
 
-# The runtime files of a cross compiler: any version will do.
-cross=$(ls -d /usr/lib/gcc-cross/aarch64-linux-gnu/* 2>/dev/null | tail -1 || true)
-if [ -n "$cross" ] && [ -d /usr/aarch64-linux-gnu/include ] && command -v qemu-aarch64-static >/dev/null && command -v ld.lld >/dev/null; then
-    compile aarch64-none-none-elf aarch64-linux-gnu aarch64 -I/usr/aarch64-linux-gnu/include
+if [ $runs_arm = yes ]; then
     "$clang" --target=aarch64-linux-gnu -static -fuse-ld=lld -Wl,-z,nocopyreloc -L"$cross" -B"$cross" \
         -L/usr/aarch64-linux-gnu/lib -B/usr/aarch64-linux-gnu/lib $out/aarch64/*.o \
         -L"$embedded/aarch64-none-none-elf" -lswiftUnicodeDataTables -lpthread -lm -o $out/aarch64/alula-run
     # The base set; with dot product; with i8mm.
-    for model in cortex-a53 cortex-a76 max; do check aarch64-$model qemu-aarch64-static -cpu $model $out/aarch64/alula-run; done
+    for cpu in cortex-a53 cortex-a76 max; do check aarch64-$cpu qemu-aarch64-static -cpu $cpu $out/aarch64/alula-run; done
 else
-    compile aarch64-none-none-elf aarch64-none-none-elf aarch64 -ffreestanding
     echo "embedded: SKIPPED running on aarch64: needs qemu-user-static, libc6-dev-arm64-cross, libgcc-12-dev-arm64-cross, lld"
 fi
 exit $failed
