@@ -2,6 +2,7 @@ import AlulaCompiler
 import AlulaGraph
 import EdgeViT
 import SafetensorsConverter
+import TestSupport
 import Testing
 
 /// Logits and stage outputs of the reference implementation, which agrees with its own f64 run to about 1e-5 of the largest number.

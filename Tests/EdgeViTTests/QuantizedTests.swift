@@ -2,6 +2,7 @@ import AlulaCompiler
 import AlulaGraph
 import AlulaRuntime
 import EdgeViT
+import TestSupport
 import Testing
 
 /// int8 on drawn weights: nothing but the spreading stays f32, the result is near, and the same everywhere.

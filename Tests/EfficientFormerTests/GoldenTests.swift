@@ -1,6 +1,7 @@
 import AlulaGraph
 import EfficientFormer
 import SafetensorsConverter
+import TestSupport
 import Testing
 
 /// Logits and stage outputs of the reference implementations. These agree with each other to about 1e-5 of the largest number.

@@ -2,6 +2,7 @@ import AlulaGraph
 import EfficientFormer
 import Foundation
 import SafetensorsConverter
+import TestSupport
 import Testing
 
 /// The project's own small model, from the folder that a user would have to the logits.
