@@ -28,14 +28,13 @@ package struct WeightGeometry: Sendable, Equatable {
 
     /// Bytes in a layout, or nil if the layout does not exist for this element type and geometry.
     package func byteCount(_ layout: Layout, _ type: DataType) -> Int? {
-        let padded = roundUp(outputs, 16)
-        return switch (layout, type) {
-        case (.plain, _): groups * outputs * taps * inputs * type.size
-        case (.n16k4, .s8): groups * padded * taps * roundUp(inputs, 4)
-        case (.n16k1, .f32): groups * padded * taps * inputs * type.size
-        case (.taps, .s8), (.taps, .f32): isDepthwise ? taps * roundUp(groups, 16) * type.size : nil
-        default: nil
+        switch (layout, type) {
+        case (.plain, _), (.n16k4, .s8), (.n16k1, .f32): break
+        case (.taps, .s8), (.taps, .f32): guard isDepthwise else { return nil }
+        default: return nil
         }
+        let weight: Shape = [groups * outputs, taps, 1, inputs]
+        return layout.storedShape(weight, groups: groups).elementCount * type.size
     }
 
     /// The position of a weight in a layout, in elements. `tap` counts the kernel's positions row by row.
