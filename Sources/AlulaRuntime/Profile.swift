@@ -64,11 +64,22 @@ public struct StepInfo: Sendable, Equatable {
     }
 }
 
-/// Time spent in each step of a session, summed over runs.
+/// When one thread began and ended its part of a step, in nanoseconds of `alula_clock_nanoseconds`. Waiting for other threads comes after.
+public struct StepTime: Sendable, Equatable {
+    public internal(set) var begin: UInt64 = 0
+    public internal(set) var end: UInt64 = 0
+}
+
+/// Time spent in each step of a session.
 public struct Profile: Sendable {
-    /// By position in `Session.steps`.
+    /// Summed over runs, by position in `Session.steps`: from the first thread's begin of the step to its begin of the next.
     public internal(set) var nanoseconds: [UInt64]
     public internal(set) var runs = 0
+    /// The last run alone: all steps of the first thread, then those of the second, and so on.
+    public internal(set) var lastRun: [StepTime]
 
-    init(stepCount: Int) { nanoseconds = [UInt64](repeating: 0, count: stepCount) }
+    init(stepCount: Int, threads: Int) {
+        nanoseconds = [UInt64](repeating: 0, count: stepCount)
+        lastRun = [StepTime](repeating: StepTime(), count: stepCount * threads)
+    }
 }

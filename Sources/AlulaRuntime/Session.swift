@@ -18,8 +18,8 @@ public final class Session {
     private let arena: Memory
     private let scratch: Memory
     private let heap: [Memory]
-    /// Steps and their arguments: `stepCount` of `Step`, then argument structs, then one time for each step and one
-    /// more.
+    /// Steps and their arguments: `stepCount` of `Step`, then argument structs, then each thread's `StepTime` of each
+    /// step.
     private let prepared: Memory
     private let context: UnsafeMutablePointer<RunContext>
     private let pool: OpaquePointer?
@@ -54,7 +54,7 @@ public final class Session {
         for output in storage.outputs { outputAddresses.append(place(output)!) }
 
         let scratchStride = roundUp(builder.scratchBytes, Memory.alignment) + Memory.alignment
-        let prepared = try Session.prepare(builder)
+        let prepared = try Session.prepare(builder, threads: threads)
         memory = MemoryUse(
             arena: plan.byteCount, arenaLowerBound: plan.lowerBound, scratch: scratchStride * threads,
             heap: builder.heapBytes + prepared.memory.count, weights: weights)
@@ -92,16 +92,24 @@ public final class Session {
 
     /// Computes the outputs from the inputs, and adds each step's time to `profile`, which `makeProfile` made.
     public func run(profile: inout Profile) {
-        precondition(profile.nanoseconds.count == steps.count, "the profile belongs to another session")
+        precondition(
+            profile.nanoseconds.count == steps.count && profile.lastRun.count == steps.count * threads,
+            "the profile belongs to another session")
         context.pointee.times = times
         execute()
-        for index in 0..<steps.count { profile.nanoseconds[index] += times[index + 1] - times[index] }
+        let end = alula_clock_nanoseconds()
+        for index in 0..<steps.count {
+            // A step lasts until the first thread begins the next one: waiting for the others is part of it.
+            let next = index + 1 < steps.count ? times[index + 1].begin : end
+            profile.nanoseconds[index] += next - times[index].begin
+        }
+        for index in profile.lastRun.indices { profile.lastRun[index] = times[index] }
         profile.runs += 1
     }
 
-    public func makeProfile() -> Profile { Profile(stepCount: steps.count) }
+    public func makeProfile() -> Profile { Profile(stepCount: steps.count, threads: threads) }
 
-    private let times: UnsafeMutablePointer<UInt64>
+    private let times: UnsafeMutablePointer<StepTime>
 
     private func execute() {
         guard let pool else {
@@ -161,15 +169,16 @@ public final class Session {
     private struct Prepared {
         var memory: Memory
         var steps: UnsafePointer<Step>
-        var times: UnsafeMutablePointer<UInt64>
+        var times: UnsafeMutablePointer<StepTime>
     }
 
     /// Lays steps, arguments and times out in one piece of memory.
-    private static func prepare(_ builder: StepBuilder) throws(RuntimeError) -> Prepared {
+    private static func prepare(_ builder: StepBuilder, threads: Int) throws(RuntimeError) -> Prepared {
         let count = builder.pending.count
         let argumentsOffset = roundUp(count * MemoryLayout<Step>.stride, Memory.alignment)
         let timesOffset = argumentsOffset + roundUp(builder.arguments.count, Memory.alignment)
-        let memory = try Memory(count: timesOffset + (count + 1) * MemoryLayout<UInt64>.stride)
+        let timeCount = count * threads
+        let memory = try Memory(count: timesOffset + timeCount * MemoryLayout<StepTime>.stride)
         let steps = memory.start.bindMemory(to: Step.self, capacity: count)
         let arguments = memory.start + argumentsOffset
         builder.arguments.withUnsafeBytes { source in
@@ -183,7 +192,7 @@ public final class Session {
                 endsWithBarrier: pending.endsWithBarrier && index < count - 1)
             (steps + index).initialize(to: step)
         }
-        let times = (memory.start + timesOffset).bindMemory(to: UInt64.self, capacity: count + 1)
+        let times = (memory.start + timesOffset).bindMemory(to: StepTime.self, capacity: timeCount)
         return Prepared(memory: memory, steps: UnsafePointer(steps), times: times)
     }
 
@@ -201,21 +210,21 @@ struct RunContext {
     /// Bytes from one thread's scratch memory to the next one's.
     var scratchStride: Int
     var pool: OpaquePointer?
-    /// Where to note the time before the first step and after each one; nil if nobody wants to know.
-    var times: UnsafeMutablePointer<UInt64>?
+    /// Where to note the times of each thread's steps, `count` a thread; nil if nobody wants to know.
+    var times: UnsafeMutablePointer<StepTime>?
 
     /// One thread's part of a run.
     static func run(_ context: UnsafePointer<RunContext>, thread: Int, threads: Int) {
         let scratch = context.pointee.scratch + thread * context.pointee.scratchStride
         let (steps, pool) = (context.pointee.steps, context.pointee.pool)
-        let times = thread == 0 ? context.pointee.times : nil
-        times?[0] = alula_clock_nanoseconds()
+        let times = context.pointee.times.map { $0 + thread * context.pointee.count }
         for index in 0..<context.pointee.count {
             let step = steps + index
             let range = step.pointee.range(thread, of: threads)
+            times?[index].begin = alula_clock_nanoseconds()
             if range.begin < range.end { step.pointee.kernel(step.pointee.arguments, range.begin, range.end, scratch) }
+            times?[index].end = alula_clock_nanoseconds()
             if threads > 1, step.pointee.endsWithBarrier { alula_pool_barrier(pool) }
-            times?[index + 1] = alula_clock_nanoseconds()
         }
     }
 }

@@ -14,11 +14,14 @@
 #include <time.h>
 #include <unistd.h>
 
-uint64_t alula_clock_nanoseconds(void) {
+static uint64_t nanoseconds(clockid_t clock) {
     struct timespec now;
-    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) return 0;
+    if (clock_gettime(clock, &now) != 0) return 0;
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+
+uint64_t alula_clock_nanoseconds(void) { return nanoseconds(CLOCK_MONOTONIC); }
+uint64_t alula_cpu_nanoseconds(void) { return nanoseconds(CLOCK_PROCESS_CPUTIME_ID); }
 
 const char *alula_environment(const char *name) { return getenv(name); }
 
@@ -97,6 +100,7 @@ int32_t alula_physical_cores(void) {
 #else
 
 uint64_t alula_clock_nanoseconds(void) { return 0; }
+uint64_t alula_cpu_nanoseconds(void) { return 0; }
 
 const char *alula_environment(const char *name) {
     (void)name;

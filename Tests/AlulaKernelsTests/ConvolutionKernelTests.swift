@@ -52,7 +52,14 @@ import Testing
         for isa in (0..<UInt32(ALULA_ISA_COUNT)).map(alula_isa.init(rawValue:)) {
             let peak = alula_measure_peak_u8s8(isa, { nanoseconds() }, 1)
             #expect((peak > 0) == (alula_kernels_for(isa) != nil))
+            #expect((alula_measure_peak_f32(isa, { nanoseconds() }, 1) > 0) == (peak > 0))
         }
+    }
+
+    @Test func measuredBandwidthIsPositive() {
+        let memory = [UInt8](repeating: 1, count: 1 << 16)
+        #expect(
+            memory.withUnsafeBytes { alula_measure_read_bandwidth($0.baseAddress, $0.count, { nanoseconds() }, 1) } > 0)
     }
 }
 

@@ -30,16 +30,41 @@ import Testing
 
     @Test func theProfileCoversEveryStep() throws {
         let sample = try Sample.shared()
-        let steps = try #require(
-            try Tool.succeed("bench", sample.quantized, "--runs", "3", "--profile", "--json").json()["steps"]
-                as? [[String: Any]])
+        let json = try Tool.succeed("bench", sample.quantized, "--runs", "21", "--profile", "--json").json()
+        let steps = try #require(json["steps"] as? [[String: Any]])
         #expect(steps.count > 20)
-        for key in ["operator", "result", "kernel", "isa", "macs", "us", "gmacs_per_s", "share"] {
+        for key in [
+            "operator", "result", "kernel", "isa", "macs", "bytes", "us", "gmacs_per_s", "peak_share", "share", "limit",
+        ] {
             #expect(steps.allSatisfy { $0[key] != nil }, "\(key)")
         }
         let total = steps.compactMap { $0["share"] as? Double }.reduce(0, +)
         #expect(abs(total - 1) < 0.01)
-        #expect(try Tool.succeed("bench", sample.quantized, "--runs", "3", "--profile").text.contains("GMAC/s"))
+        let (sum, wall) = (try #require(json["steps_ms"] as? Double), try #require(json["profile_ms"] as? Double))
+        #expect(sum > 0 && sum < 1.5 * wall)
+        let text = try Tool.succeed("bench", sample.quantized, "--runs", "3", "--profile").text
+        #expect(text.contains("limited by") && text.contains("the steps add up to"))
+    }
+
+    @Test func theTraceHoldsEveryStepOfEveryThread() throws {
+        let sample = try Sample.shared()
+        let folder = try TemporaryFolder()
+        let path = folder.file("trace.json")
+        let json = try Tool.succeed(
+            "bench", sample.quantized, "--runs", "2", "--threads", "1,2", "--trace", path, "--profile", "--json"
+        ).json()
+        let results = try #require(json["results"] as? [[String: Any]])
+        let steps = try results.map { try #require($0["steps"] as? [Any]).count }
+        let trace = try #require(
+            try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: path))) as? [String: Any])
+        let events = try #require(trace["traceEvents"] as? [[String: Any]]).filter { $0["ph"] as? String == "X" }
+        #expect(events.count == steps[0] + 2 * steps[1])
+        for thread in 0..<2 {
+            let own = events.filter { $0["pid"] as? Int == 2 && $0["tid"] as? Int == thread }
+            let begins = own.compactMap { $0["ts"] as? Double }
+            let ends = zip(begins, own.compactMap { $0["dur"] as? Double }).map { $0 + $1 }
+            #expect(begins.count == steps[1] && zip(ends, begins.dropFirst()).allSatisfy { $0 <= $1 + 0.01 })
+        }
     }
 
     @Test func theRunnerAgreesWithTheTool() throws {

@@ -35,6 +35,7 @@ struct Bench: ParsableCommand {
 
               alula bench model.int8.alula --threads 1,2
               alula bench model.int8.alula --profile
+              alula bench model.int8.alula --threads 2 --trace trace.json
             """)
 
     @Argument(help: "A frozen model.")
@@ -49,15 +50,21 @@ struct Bench: ParsableCommand {
     @Option(help: "Runs before the measured ones.")
     var warmup = 5
 
-    @Flag(help: "Also show the time of every step.")
+    @Flag(help: "Also show the time of every step, and what limits it.")
     var profile = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Write when each thread did what in one run, for chrome://tracing or ui.perfetto.dev.",
+            valueName: "trace.json"))
+    var trace: String?
 
     @OptionGroup var execution: ExecutionOptions
     @OptionGroup var format: OutputOptions
 
     @Flag(help: .hidden) var untilFirstResult = false
 
-    /// Time for which the CPU's peak is measured.
+    /// Time for which each limit of the CPU is measured.
     private static let peakMilliseconds = 100.0
 
     func validate() throws {
@@ -69,6 +76,7 @@ struct Bench: ParsableCommand {
         if untilFirstResult { return try reportFirstResult() }
         var results: [Measurement] = []
         for count in threads.counts { results.append(try measure(count)) }
+        if let trace { try naming(trace) { try AtomicFile.write(Array(traceJSON(results).text.utf8), to: trace) } }
         format.print(json(results), text: results.map(text).joined(separator: "\n"))
     }
 
@@ -78,6 +86,8 @@ struct Bench: ParsableCommand {
         var threads = 0
         var runs = 0
         var milliseconds: [Double] = []
+        /// CPU time of all threads for one run.
+        var cpuMilliseconds: [Double] = []
         var first: Double?
         var load = 0.0
         var memory: MemoryUse
@@ -86,12 +96,7 @@ struct Bench: ParsableCommand {
         /// Share of the CPU's int8 peak at the median; nil for float graphs.
         var peakShare: Double?
         var isa = ""
-        var steps: [Step] = []
-    }
-
-    struct Step {
-        var info: StepInfo
-        var median: Double
+        var profile: StepProfile?
     }
 
     private func measure(_ threads: Int) throws -> Measurement {
@@ -107,34 +112,26 @@ struct Bench: ParsableCommand {
         var progress = Progress("measuring", total: runs)
         for _ in 0..<runs {
             try Bench.setInputs(session, inputs)
-            let begin = alula_clock_nanoseconds()
+            let (begin, cpu) = (alula_clock_nanoseconds(), alula_cpu_nanoseconds())
             session.run()
             result.milliseconds.append(Bench.milliseconds(since: begin))
+            result.cpuMilliseconds.append(Double(alula_cpu_nanoseconds() - cpu) / 1e6)
             progress.advance()
         }
         progress.finish()
         (result.threads, result.runs, result.load) = (session.threads, runs, load)
         (result.macs, result.isa) = (graph.macs, session.instructionSet.name)
-        if graph.isQuantized, let median = result.milliseconds.percentile(0.5), median > 0 {
-            let isa = alula_isa(rawValue: session.instructionSet.rawValue)
-            let peak =
-                alula_measure_peak_u8s8(isa, alula_clock_nanoseconds, Bench.peakMilliseconds) * Double(session.threads)
-            if peak > 0 { result.peakShare = Double(graph.macs) / (median / 1000) / peak }
+        let limits = MachineLimits(
+            session.instructionSet, workingSet: session.memory.arena + session.memory.weights,
+            milliseconds: Bench.peakMilliseconds)
+        if graph.isQuantized, let median = result.milliseconds.percentile(0.5), median > 0, limits.int8 > 0 {
+            result.peakShare = Double(graph.macs) / (median / 1000) / (limits.int8 * Double(session.threads))
         }
-        if profile { result.steps = try profiled(session, inputs) }
+        if profile || trace != nil {
+            result.profile = try StepProfile(session, limits, runs: runs) { try Bench.setInputs(session, inputs) }
+        }
         (result.first, result.peakResident) = freshProcess(threads)
         return result
-    }
-
-    private func profiled(_ session: Session, _ inputs: [[UInt8]]) throws -> [Step] {
-        var times = [[Double]](repeating: [], count: session.steps.count)
-        for _ in 0..<runs {
-            var profile = session.makeProfile()
-            try Bench.setInputs(session, inputs)
-            session.run(profile: &profile)
-            for (index, time) in profile.nanoseconds.enumerated() { times[index].append(Double(time) / 1000) }
-        }
-        return zip(session.steps, times).map { Step(info: $0, median: $1.percentile(0.5) ?? 0) }
     }
 
     private static func setInputs(_ session: Session, _ inputs: [[UInt8]]) throws {

@@ -17,29 +17,18 @@ extension Bench {
         var members: [(String, JSON)] = [
             ("threads", .integer(result.threads)), ("runs", .integer(result.runs)),
             ("p50_ms", percentile(0.5)), ("p90_ms", percentile(0.9)), ("min_ms", percentile(0)),
+            ("cpu_p50_ms", result.cpuMilliseconds.percentile(0.5).map { .rounded($0, 4) } ?? .null),
             ("first_ms", result.first.map { .rounded($0, 3) } ?? .null), ("load_ms", .rounded(result.load, 3)),
             ("arena_bytes", .integer(result.memory.arena + result.memory.scratch)),
+            ("arena_lower_bound_bytes", .integer(result.memory.arenaLowerBound + result.memory.scratch)),
             ("weight_bytes", .integer(result.memory.weights)),
             ("heap_bytes", .integer(result.memory.heap)),
             ("peak_rss_bytes", .optional(result.peakResident)), ("macs", .integer(result.macs)),
             ("int8_peak_share", result.peakShare.map { .rounded($0, 4) } ?? .null), ("isa", .string(result.isa)),
         ]
-        guard profile else { return members }
-        let total = result.steps.reduce(0) { $0 + $1.median }
-        let steps = result.steps.map { step -> JSON in
-            .object([
-                ("operator", .string(step.info.operatorName)), ("result", .string(step.info.resultName)),
-                ("kernel", .string(step.info.kernel)), ("isa", .string(step.info.instructionSet.name)),
-                ("macs", .integer(step.info.macs)), ("us", .rounded(step.median, 3)),
-                ("gmacs_per_s", .rounded(rate(step), 3)), ("share", .rounded(total > 0 ? step.median / total : 0, 5)),
-            ])
-        }
-        members.append(("steps", .array(steps)))
+        if profile, let profile = result.profile { members += profile.members }
         return members
     }
-
-    /// Billions of multiply-adds a second.
-    private func rate(_ step: Step) -> Double { step.median > 0 ? Double(step.info.macs) / step.median / 1000 : 0 }
 
     func text(_ result: Measurement) -> String {
         let time = { (share: Double) in Format.fixed(result.milliseconds.percentile(share) ?? .nan, 3) + " ms" }
@@ -66,25 +55,15 @@ extension Bench {
             rows.append(row)
         }
         text += Format.table(rows, leftColumns: [0, 1, 2, 3])
-        return profile ? text + "\n" + table(result) : text
+        guard profile, let profile = result.profile else { return text }
+        return text + "\n" + profile.text
     }
 
-    private func table(_ result: Measurement) -> String {
-        let total = result.steps.reduce(0) { $0 + $1.median }
-        // The share of the peak that a step reaches follows from the whole run's: both have the same peak.
-        let overall = (result.milliseconds.percentile(0.5)).map { Double(result.macs) / $0 / 1e6 } ?? 0
-        let peak = result.peakShare.flatMap { $0 > 0 ? overall / $0 : nil }
-        var rows = [["operator", "result", "kernel", "MACs", "µs", "GMAC/s", "peak", "time"]]
-        for step in result.steps {
-            let rate = rate(step)
-            rows.append([
-                step.info.operatorName, step.info.resultName, "\(step.info.kernel) \(step.info.instructionSet.name)",
-                step.info.macs > 0 ? Format.count(step.info.macs) : "", Format.fixed(step.median, 1),
-                step.info.macs > 0 ? Format.fixed(rate, 1) : "",
-                step.info.macs > 0 ? peak.map { Format.fixed(100 * rate / $0, 1) + " %" } ?? "" : "",
-                Format.fixed(total > 0 ? 100 * step.median / total : 0, 1) + " %",
-            ])
+    /// One run in the trace event format of Chrome, a process for each thread count.
+    func traceJSON(_ results: [Measurement]) -> JSON {
+        let events = results.enumerated().flatMap { index, result in
+            result.profile?.traceEvents(process: index + 1) ?? []
         }
-        return Format.table(rows, leftColumns: [0, 1, 2])
+        return .object([("traceEvents", .array(events)), ("displayTimeUnit", .string("ms"))])
     }
 }

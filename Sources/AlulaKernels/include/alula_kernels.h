@@ -251,3 +251,7 @@ const alula_kernel_table *alula_kernels_best(void);
 
 // MACs a second of this CPU's best u8*s8 instruction sequence for the given ISA, measured for about `milliseconds` (clock: nanoseconds, monotonic).
 double alula_measure_peak_u8s8(alula_isa isa, uint64_t (*clock)(void), double milliseconds);
+// The same for f32.
+double alula_measure_peak_f32(alula_isa isa, uint64_t (*clock)(void), double milliseconds);
+// Bytes a second of one core that reads `bytes` of memory over and over: of a cache that holds them, else of main memory.
+double alula_measure_read_bandwidth(const void *memory, size_t bytes, uint64_t (*clock)(void), double milliseconds);

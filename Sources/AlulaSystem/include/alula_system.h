@@ -10,6 +10,8 @@ extern "C" {
 
 /// Nanoseconds of a clock that never goes back; 0 without a clock.
 uint64_t alula_clock_nanoseconds(void);
+/// Nanoseconds of CPU time that all threads of this process have had; 0 without such a clock.
+uint64_t alula_cpu_nanoseconds(void);
 
 /// The value of an environment variable, or NULL. The text belongs to the environment.
 const char *alula_environment(const char *name);
