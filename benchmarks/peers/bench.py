@@ -30,7 +30,7 @@ from runtimes import RUNTIMES, model_file
 
 WORKER = Path(__file__).with_name("worker.py")
 PACKAGES = ("onnxruntime", "openvino", "nncf", "executorch", "ai-edge-litert", "litert-torch", "ai-edge-quantizer",
-            "torch", "torchao", "numpy")
+            "torch", "torchao", "MNN", "ncnn", "numpy")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Makes each peer's f32 and int8 model file from one folder that `full_size.py` wrote.
 
-    quantize.py --models-dir DIR [--model efficientformer_l1_seed0] [--peers onnxruntime,openvino,executorch,litert]
+    quantize.py --models-dir DIR [--model efficientformer_l1_seed0] [--peers onnxruntime,openvino,...]
 
-Every peer is calibrated with the same 64 photos by its own recommended post-training recipe. The files go to
-DIR/peers/MODEL; `report.json` there holds sizes, seconds and, for what failed, the reason.
+Every peer is calibrated with the same 64 photos by its own recommended post-training recipe; MNN and ncnn take part in
+f32 only. The files go to DIR/peers/MODEL; `report.json` there holds sizes, seconds and, for what failed, the reason.
 """
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import functools
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -81,9 +83,12 @@ def declare_torchvision_operators():
 
 
 def torch_model(source: Path):
-    """The Hugging Face model of a folder, returning the logits alone."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    """The model of a folder as a module that returns the logits alone."""
     import torch
+    configuration = json.loads((source / "config.json").read_text())
+    if configuration.get("architecture") == "edgevit":
+        return edgevit(source, configuration)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     declare_torchvision_operators()
     from transformers.models.deprecated.efficientformer import modeling_efficientformer as hf
 
@@ -98,6 +103,17 @@ def torch_model(source: Path):
             return self.model(pixel_values=pixel_values).logits
 
     return Logits()
+
+
+def edgevit(source: Path, configuration: dict):
+    """The PyTorch module that the weights were made with."""
+    sys.path.insert(0, str(common.FIXTURES / "make"))
+    from edgevit_model import EdgeViT
+    from safetensors.torch import load_file
+    arguments = {key: value for key, value in configuration.items() if key not in ("architecture", "image_size")}
+    model = EdgeViT(**arguments)
+    model.load_state_dict(load_file(source / "model.safetensors"))
+    return model.eval()
 
 
 def pt2e(model, quantizer, images: np.ndarray):
@@ -152,8 +168,32 @@ def litert(source: Path, out: Path, images: np.ndarray) -> None:
     result.export_model(str(model_file(out, "litert", "int8")), overwrite=True)
 
 
+def mnn(source: Path, out: Path, images: np.ndarray) -> None:
+    """f32 only: mnnquant 3.6.1 aborts on these models (std::length_error).
+
+    The converter's own entry point is called: the `mnnconvert` command installs a telemetry package on its first run.
+    """
+    import _tools
+    _tools.mnnconvert(["mnnconvert", "-f", "ONNX", "--modelFile", str(source / ONNX), "--bizCode", "benchmark",
+                       "--MNNModel", str(model_file(out, "mnn", "f32"))])
+
+
+def ncnn(source: Path, out: Path, images: np.ndarray) -> None:
+    """f32 only, by pnnx: the wheel has no quantizer."""
+    import pnnx
+    _, shape = input_of(source / ONNX)
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copyfile(source / ONNX, Path(folder) / "model.onnx")
+        subprocess.run([pnnx.EXEC_PATH, "model.onnx", f"inputshape={shape}".replace(" ", ""), "fp16=0"], cwd=folder,
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        target = model_file(out, "ncnn", "f32")
+        shutil.move(Path(folder) / "model.ncnn.param", target)
+        shutil.move(Path(folder) / "model.ncnn.bin", target.with_suffix(".bin"))
+
+
 BUILDERS: dict[str, Callable[[Path, Path, np.ndarray], None]] = {
-    "onnxruntime": onnxruntime, "openvino": openvino, "executorch": executorch, "litert": litert,
+    "onnxruntime": onnxruntime, "openvino": openvino, "executorch": executorch, "litert": litert, "mnn": mnn,
+    "ncnn": ncnn,
 }
 
 
@@ -173,7 +213,8 @@ def main() -> None:
         start = time.time()
         try:
             BUILDERS[peer](source, out, images)
-            entry = {f"{p}_bytes": size(model_file(out, peer, p)) for p in ("f32", "int8")}
+            files = {p: model_file(out, peer, p) for p in ("f32", "int8")}
+            entry = {f"{p}_bytes": size(file) for p, file in files.items() if file.exists()}
         except Exception as error:  # a peer that cannot convert a model is a result too
             entry = {"error": f"{type(error).__name__}: {error}".splitlines()[0][:400]}
         report[peer] = {**entry, "seconds": round(time.time() - start, 1)}
@@ -182,9 +223,9 @@ def main() -> None:
 
 
 def size(model: Path) -> int:
-    """Bytes of a model file, with the weights that OpenVINO keeps beside it."""
-    beside = model.with_suffix(".bin") if model.suffix == RUNTIMES["openvino"].suffix else None
-    return model.stat().st_size + (beside.stat().st_size if beside else 0)
+    """Bytes of a model file, with the weights that OpenVINO and ncnn keep beside it."""
+    has_weights_beside = model.suffix in (RUNTIMES["openvino"].suffix, RUNTIMES["ncnn"].suffix)
+    return model.stat().st_size + (model.with_suffix(".bin").stat().st_size if has_weights_beside else 0)
 
 
 if __name__ == "__main__":

@@ -96,8 +96,55 @@ class LiteRT:
         return run
 
 
+class MNN:
+    suffix = ".mnn"
+
+    def __init__(self) -> None:
+        import MNN.expr
+        import MNN.nn
+        self.nn, self.expr = MNN.nn, MNN.expr
+
+    def load(self, path: Path, threads: int) -> Run:
+        # "high" is f32; the default may be less on CPUs that have it.
+        settings = ({"backend": "CPU", "numThread": threads, "precision": "high"},)
+        manager = self.nn.create_runtime_manager(settings)
+        module = self.nn.load_module_from_file(str(path), [], [], runtime_manager=manager)
+
+        def run(x: np.ndarray) -> np.ndarray:
+            value = self.expr.placeholder(list(x.shape), self.expr.NCHW)
+            value.write(x)
+            return module.forward([value])[0].read()
+
+        run.keep = manager  # the module refers to it
+        return run
+
+
+class NCNN:
+    suffix = ".param"
+
+    def __init__(self) -> None:
+        import ncnn
+        self.ncnn = ncnn
+
+    def load(self, path: Path, threads: int) -> Run:
+        net = self.ncnn.Net()
+        net.opt.num_threads = threads
+        for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+            setattr(net.opt, option, False)
+        net.load_param(str(path))
+        net.load_model(str(path.with_suffix(".bin")))
+
+        def run(x: np.ndarray) -> np.ndarray:
+            with net.create_extractor() as extractor:
+                extractor.input("in0", self.ncnn.Mat(x[0]))
+                return np.array(extractor.extract("out0")[1])[None]
+
+        return run
+
+
 RUNTIMES: dict[str, type] = {
-    "onnxruntime": ONNXRuntime, "openvino": OpenVINO, "executorch": ExecuTorch, "litert": LiteRT,
+    "onnxruntime": ONNXRuntime, "openvino": OpenVINO, "executorch": ExecuTorch, "litert": LiteRT, "mnn": MNN,
+    "ncnn": NCNN,
 }
 
 
