@@ -19,5 +19,6 @@ struct AlulaTool: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             Convert.self, Quantize.self, Run.self, Bench.self, Inspect.self, Verify.self, Create.self,
+            Export.self,
         ])
 }

@@ -84,7 +84,9 @@ public enum EdgeViT {
                 configuration.classes = request.classes ?? 1000
                 if let (height, width) = request.input { (configuration.height, configuration.width) = (height, width) }
                 return try build(configuration, checkpoint(configuration, .training, seed: request.seed))
-            })
+            },
+            recognizesGraph: { recognizes($0) },
+            export: { (graph, labels) throws(ModelError) in try export(graph, labels: labels) })
     }
 
     // MARK: Building

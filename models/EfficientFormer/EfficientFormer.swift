@@ -124,6 +124,8 @@ extension EfficientFormer {
                     configuration.resolution = height / 32
                 }
                 return try build(configuration, checkpoint(configuration, .training, seed: request.seed))
-            })
+            },
+            recognizesGraph: { recognizes($0) },
+            export: { (graph, labels) throws(ModelError) in try export(graph, labels: labels) })
     }
 }

@@ -54,58 +54,11 @@ extension EfficientFormer {
         }
     }
 
-    /// The `config.json` that Hugging Face's library writes for a configuration, without the keys that no code reads.
-    package static func configurationJSON(_ configuration: EfficientFormerConfiguration) -> [UInt8] {
-        let names = [
-            "EfficientFormerForImageClassificationWithTeacher", "EfficientFormerForImageClassification",
-            "EfficientFormerModel",
-        ]
-        let name =
-            switch configuration.head ?? .classifierAndDistillation {
-            case .classifierAndDistillation: names[0]
-            case .classifier: names[1]
-            case .none: names[2]
-            }
-        let activations: [UnaryFunction: String] = [.geluTanh: "gelu_new"]
-        var members: [String: Any] = [
-            "architectures": [name],
-            "attention_ratio": Double(configuration.valueDim) / Double(configuration.keyDim),
-            "batch_norm_eps": Double(configuration.batchNormEpsilon.description)!,
-            "depths": configuration.depths,
-            "dim": configuration.widths[configuration.stageCount - 1],
-            "downsample_pad": configuration.downsamplePadding,
-            "downsample_patch_size": configuration.downsampleKernel,
-            "downsample_stride": configuration.downsampleStride,
-            // The class reads an entry for the last stage too, and ignores it.
-            "downsamples": configuration.downsamples + [true],
-            "hidden_act": activations[configuration.activation] ?? configuration.activation.rawValue,
-            "hidden_size": configuration.widths[configuration.stageCount - 1],
-            "hidden_sizes": configuration.widths,
-            "image_size": configuration.inputSide,
-            "key_dim": configuration.keyDim,
-            "layer_norm_eps": Double((configuration.layerNormEpsilon ?? 1e-12).description)!,
-            "mlp_expansion_ratio": configuration.mlpRatio,
-            "model_type": "efficientformer",
-            "num_attention_heads": configuration.heads,
-            "num_channels": configuration.channels,
-            "num_meta3d_blocks": configuration.attentionBlocks,
-            "pool_size": configuration.poolSize,
-            "resolution": configuration.resolution,
-            "use_layer_scale": configuration.usesLayerScale,
-        ]
-        if !configuration.labels.isEmpty {
-            let labels = configuration.labels.enumerated()
-            members["id2label"] = Dictionary(uniqueKeysWithValues: labels.map { (String($0.offset), $0.element) })
-            members["label2id"] = Dictionary(labels.map { ($0.element, $0.offset) }) { first, _ in first }
-        }
-        return json(members)
-    }
-
     /// The preprocessing that was published with the weights (resize the short side to 256, crop 224), in Hugging Face's form and for
     /// another input size in proportion. For checkpoints that come without a file of their own; early revisions of L3 and L7 differed.
     public static func preprocessorJSON(side: Int) -> [UInt8] {
         let bicubic = 3
-        return json([
+        return configurationDocument([
             "crop_size": ["height": side, "width": side],
             "do_center_crop": true,
             "do_normalize": true,
@@ -118,14 +71,6 @@ extension EfficientFormer {
             "rescale_factor": 1.0 / 255,
             "size": ["shortest_edge": side * 256 / 224],
         ])
-    }
-
-    private static func json(_ members: [String: Any]) -> [UInt8] {
-        let options: JSONSerialization.WritingOptions = [.prettyPrinted, .sortedKeys]
-        guard let data = try? JSONSerialization.data(withJSONObject: members, options: options) else {
-            preconditionFailure("only numbers, strings, lists and objects are written")
-        }
-        return Array(data) + Array("\n".utf8)
     }
 
     private static func write(_ bytes: [UInt8], to url: URL) throws(ModelError) {

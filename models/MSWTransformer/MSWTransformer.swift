@@ -80,7 +80,9 @@ public enum MSWTransformer {
                 configuration.classes = request.classes ?? defaultClasses
                 if let (leads, length) = request.input { (configuration.leads, configuration.length) = (leads, length) }
                 return try build(configuration, checkpoint(configuration, .training, seed: request.seed))
-            })
+            },
+            recognizesGraph: { recognizes($0) },
+            export: { (graph, labels) throws(ModelError) in try export(graph, labels: labels) })
     }
 
     // MARK: Building

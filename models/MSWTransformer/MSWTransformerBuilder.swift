@@ -10,7 +10,7 @@ struct MSWTransformerBuilder {
     private var stages: [ValueID] = []
 
     /// Added to scores that must not count: its exponential is 0 in f32, and it is finite, so that a window of nothing but padding is harmless.
-    private static let masked: Float = -10000
+    static let masked: Float = -10000
 
     init(_ configuration: MSWTransformerConfiguration, classes: Int, weights: WeightReader<PlainName>) {
         (self.configuration, self.classes) = (configuration, classes)

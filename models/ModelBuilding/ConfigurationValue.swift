@@ -125,3 +125,12 @@ package struct ConfigurationKeys {
         return converted.count == values.count ? converted : nil
     }
 }
+
+/// The bytes of a `config.json`: keys sorted, so that the same values always give the same file.
+package func configurationDocument(_ members: [String: Any]) -> [UInt8] {
+    let options: JSONSerialization.WritingOptions = [.prettyPrinted, .sortedKeys]
+    guard let data = try? JSONSerialization.data(withJSONObject: members, options: options) else {
+        preconditionFailure("only numbers, strings, lists and objects are written")
+    }
+    return Array(data) + Array("\n".utf8)
+}

@@ -27,6 +27,8 @@ public enum ModelError: Error, Equatable, Sendable {
     case invalidTensor(name: String, problem: String)
     /// The operators do not fit together; carries the graph's own reason.
     case graph(GraphError)
+    /// A graph to be exported is not the float graph that the architecture's builder makes.
+    case notPlain(architecture: String)
     /// A sample model could not be written.
     case writing(path: String, problem: String)
 
@@ -44,6 +46,8 @@ public enum ModelError: Error, Equatable, Sendable {
         case .tensors(let missing, let misshapen): ModelError.accountMessage(missing, misshapen)
         case .invalidTensor(let name, let problem): "tensor \(name.quotedForMessage) \(problem)"
         case .graph(let error): error.message
+        case .notPlain(let architecture):
+            "is not a plain float \(architecture): it was folded, fused or edited; export the model that convert or finetune wrote"
         case .writing(let path, let problem): "\(path): \(problem)"
         }
     }

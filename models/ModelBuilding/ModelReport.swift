@@ -76,14 +76,21 @@ public struct ModelFamily: Sendable {
         @Sendable (_ json: [UInt8]?, _ architecture: String?, _ checkpoint: Checkpoint) throws(ModelError) -> Model
     /// A float graph with weights drawn as the architecture's paper starts training.
     public var create: @Sendable (Request) throws(ModelError) -> Model
+    /// Whether a graph's constants are the family's.
+    public var recognizesGraph: @Sendable (Graph) -> Bool
+    /// The tensors and the configuration of an unfused float graph, as the family's checkpoints have them.
+    public var export: @Sendable (_ graph: Graph, _ labels: [String]) throws(ModelError) -> ModelExport
 
     public init(
         name: String, architectures: [String], input: Input, recognizes: @escaping @Sendable (Checkpoint) -> Bool,
         convert: @escaping @Sendable ([UInt8]?, String?, Checkpoint) throws(ModelError) -> Model,
-        create: @escaping @Sendable (Request) throws(ModelError) -> Model
+        create: @escaping @Sendable (Request) throws(ModelError) -> Model,
+        recognizesGraph: @escaping @Sendable (Graph) -> Bool,
+        export: @escaping @Sendable (_ graph: Graph, _ labels: [String]) throws(ModelError) -> ModelExport
     ) {
         (self.name, self.architectures, self.input) = (name, architectures, input)
         (self.recognizes, self.convert, self.create) = (recognizes, convert, create)
+        (self.recognizesGraph, self.export) = (recognizesGraph, export)
     }
 }
 

@@ -45,7 +45,7 @@ extension ModelError {
             }
             return Failure(weights, parts.joined(separator: "; "))
         case .notJSON, .configuration, .unknownArchitecture: return Failure(configuration ?? weights, message)
-        case .unrecognized, .invalidTensor, .graph, .writing: return Failure(weights, message)
+        case .unrecognized, .invalidTensor, .graph, .notPlain, .writing: return Failure(weights, message)
         }
     }
 }

@@ -33,6 +33,27 @@ extension ImagePreprocessor {
         return "{" + sorted.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}"
     }
 
+    /// The contents of a `preprocessor_config.json` that says the same to Hugging Face's library. Its crop rounds offsets down.
+    public var huggingFaceJSON: String {
+        func list(_ numbers: [Double]) -> String { "[" + numbers.map(compactNumber).joined(separator: ", ") + "]" }
+        func size(_ width: Int, _ height: Int) -> String { "{\"height\": \(height), \"width\": \(width)}" }
+        var members = [
+            ("do_center_crop", "\(crop != nil)"), ("do_normalize", "true"), ("do_rescale", "true"),
+            ("do_resize", "\(resize != nil)"), ("image_mean", list(mean)),
+            ("image_processor_type", "\"EfficientFormerImageProcessor\""), ("image_std", list(deviation)),
+            ("resample", "\(ResizeFilter.huggingFaceOrder.firstIndex(of: filter) ?? 0)"),
+            ("rescale_factor", compactNumber(rescale)),
+        ]
+        if let crop { members.append(("crop_size", size(crop.width, crop.height))) }
+        switch resize {
+        case nil: break
+        case .shortestEdge(let length): members.append(("size", "{\"shortest_edge\": \(length)}"))
+        case .exact(let width, let height): members.append(("size", size(width, height)))
+        }
+        let sorted = members.sorted { $0.0 < $1.0 }
+        return "{\n" + sorted.map { "  \"\($0.0)\": \($0.1)" }.joined(separator: ",\n") + "\n}\n"
+    }
+
     /// Reads what `json` wrote. Unknown keys are refused: ignoring one could change what a model sees.
     public init(json: String) throws(PreprocessorError) {
         let reader = try ConfigurationReader(Array(json.utf8))

@@ -89,6 +89,11 @@ extension ImagePreprocessor {
     }
 }
 
+extension ResizeFilter {
+    /// By Pillow's numbers, which Hugging Face's files hold.
+    static let huggingFaceOrder: [ResizeFilter] = [.nearest, .lanczos, .bilinear, .bicubic, .box, .hamming]
+}
+
 /// Typed access to a configuration's keys; a null counts as missing.
 struct ConfigurationReader {
     let members: [String: JSONValue]
@@ -143,7 +148,7 @@ struct ConfigurationReader {
 
     /// Pillow's number of a filter.
     func huggingFaceFilter(_ key: String) throws(PreprocessorError) -> ResizeFilter? {
-        let numbered: [ResizeFilter] = [.nearest, .lanczos, .bilinear, .bicubic, .box, .hamming]
+        let numbered = ResizeFilter.huggingFaceOrder
         return try optional(key, "a filter's number, 0…5") { value in
             value.integer.flatMap { numbered.indices.contains($0) ? numbered[$0] : nil }
         }
