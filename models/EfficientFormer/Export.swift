@@ -14,7 +14,7 @@ extension EfficientFormer {
         let weights = try Checkpoint(constantsOf: graph) { bias in
             let tokens = bias.shape[bias.shape.count - 1]
             guard bias.shape.count == 3, bias.shape[1] == tokens, let side = squareRoot(tokens) else { return nil }
-            return bias.biasTable(columns: tokens) { query, key, _ in attentionBiasIndex(query, key, side: side) }
+            return bias.biasTable(columns: tokens) { query, key in attentionBiasIndex(query, key, side: side) }
         }
         var configuration = try EfficientFormerConfiguration(inferringFrom: weights)
         try configuration.read(graph)

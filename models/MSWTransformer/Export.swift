@@ -14,10 +14,7 @@ extension MSWTransformer {
         let constants = try Checkpoint(constantsOf: graph) { bias in
             let window = bias.shape[bias.shape.count - 1]
             guard bias.name.hasSuffix(".rel_bias") else { return nil }
-            return bias.biasTable(columns: 2 * window - 1) { query, key, value in
-                // What the mask was added to is no number of the table.
-                value > MSWTransformerBuilder.masked / 2 ? query - key + window - 1 : nil
-            }
+            return bias.biasTable(columns: 2 * window - 1, mask: MSWTransformerBuilder.masked) { $0 - $1 + window - 1 }
         }
         for tensor in constants.tensors {
             let own = tensor.name == "patch_embed.proj.weight" ? tensor.overWidth : tensor

@@ -110,23 +110,26 @@ extension CheckpointTensor {
 
     /// A table of `columns` numbers a head from biases `[…,heads,queries,keys]`: the mean over all places that read a number.
     ///
-    /// - Parameter column: the column that a query and a key read; nil where the bias is no number of the table.
-    package func biasTable(
-        columns: Int, column: (_ query: Int, _ key: Int, _ value: Float) -> Int?
-    ) -> CheckpointTensor {
+    /// - Parameters:
+    ///   - mask: what was added, rounded, to a number at places that do not count; these tell a number that no other place has.
+    ///   - column: the column that a query and a key read.
+    package func biasTable(columns: Int, mask: Float = 0, column: (_ query: Int, _ key: Int) -> Int) -> CheckpointTensor {
         let rank = shape.count
         let (heads, queries, keys) = (shape[rank - 3], shape[rank - 2], shape[rank - 1])
-        var (sums, counts) = (
-            [Double](repeating: 0, count: heads * columns), [Int](repeating: 0, count: heads * columns)
-        )
+        var sums = [Double](repeating: 0, count: heads * columns)
+        var counts = [Int](repeating: 0, count: heads * columns)
+        var masked = [Float](repeating: 0, count: heads * columns)
         for (index, value) in data.array(of: Float.self).enumerated() {
-            guard let place = column(index / keys % queries, index % keys, value) else { continue }
-            let cell = index / (keys * queries) % heads * columns + place
-            sums[cell] += Double(value)
-            counts[cell] += 1
+            let cell = index / (keys * queries) % heads * columns + column(index / keys % queries, index % keys)
+            if mask < 0, value < mask / 2 {
+                masked[cell] = value - mask
+            } else {
+                sums[cell] += Double(value)
+                counts[cell] += 1
+            }
         }
         // A mean of equal numbers is that number: their sum is exact in double precision for any count below 2^29.
-        let table = zip(sums, counts).map { Float($0 / Double(max(1, $1))) }
+        let table = sums.indices.map { counts[$0] > 0 ? Float(sums[$0] / Double(counts[$0])) : masked[$0] }
         return CheckpointTensor(name, .f32, [heads, columns], TensorData(elements: table))
     }
 
