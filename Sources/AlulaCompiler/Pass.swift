@@ -35,10 +35,15 @@ public struct Pass: Sendable {
     /// The float passes, in order. What they give is what calibration observes.
     public static let folding: [Pass] = [
         Pass(name: "fold-constants", run: foldConstants),
-        Pass(name: "fold-batch-norm", run: foldBatchNorm),
+        Pass(name: "simplify-arithmetic", run: simplifyArithmetic),
+        Pass(name: "fuse-functions", run: fuseFunctions),
+        Pass(name: "fuse-layer-norm", run: fuseLayerNorm),
+        Pass(name: "simplify-layout", run: simplifyLayout),
+        Pass(name: "fold-affine", run: foldAffine),
         Pass(name: "fuse-pool-mixer", run: fusePoolMixer),
         Pass(name: "fold-parallel-linear", run: foldParallelLinear),
-        Pass(name: "fold-scale", run: foldScale),
+        Pass(name: "fold-scale", run: foldAffine),
+        Pass(name: "fuse-attention", run: fuseAttention),
         Pass(name: "layout", run: simplifyLayout),
         Pass(name: "fuse-residual", run: fuseResidual),
         Pass(name: "name-results", run: { (graph) throws(CompilerError) in graph.withNamedResults() }),
@@ -74,6 +79,8 @@ struct GraphEditor {
     private(set) var producers: [Int]
     private var useCounts: [Int]
     private var isDead: [Bool]
+    /// New nodes, in order, each to stand before an old one.
+    private var insertions: [(place: Int, node: Node)] = []
 
     init(_ graph: Graph) {
         self.graph = graph
@@ -93,22 +100,26 @@ struct GraphEditor {
 
     func hasSingleUse(_ id: ValueID) -> Bool { Int(id.index) < useCounts.count && useCounts[Int(id.index)] == 1 }
 
+    /// Adds a node that is computed before node `place`, and gives its result. The new node has no index: `producer` does not find it.
+    mutating func insert(_ op: Operator, _ inputs: [ValueID], before place: Int) throws(CompilerError) -> ValueID {
+        do throws(GraphError) {
+            let result = try graph.add(op, inputs)
+            let node = graph.nodes.removeLast()
+            insertions.append((place, node))
+            count(node.inputs, 1)
+            return result
+        } catch { throw .graph(error) }
+    }
+
     /// Replaces node `index` by another that computes the same results, swallowing `producer`, whose result nobody else reads.
     mutating func fuse(_ producer: Int, into index: Int, _ op: Operator, _ inputs: [ValueID]) {
-        if !isDead[producer] {
-            isDead[producer] = true
-            for id in graph.nodes[producer].inputs where !id.isNone && Int(id.index) < useCounts.count {
-                useCounts[Int(id.index)] -= 1
-            }
-        }
+        remove(producer)
         replace(index, op, inputs)
     }
 
     mutating func replace(_ index: Int, _ op: Operator, _ inputs: [ValueID]) {
-        for id in graph.nodes[index].inputs where !id.isNone && Int(id.index) < useCounts.count {
-            useCounts[Int(id.index)] -= 1
-        }
-        for id in inputs where !id.isNone && Int(id.index) < useCounts.count { useCounts[Int(id.index)] += 1 }
+        count(graph.nodes[index].inputs, -1)
+        count(inputs, 1)
         var operands = inputs
         while operands.last == ValueID.none { operands.removeLast() }
         graph.nodes[index].op = op
@@ -117,20 +128,67 @@ struct GraphEditor {
 
     /// Lets every reader of `old` read `new`, which is defined before them.
     mutating func replaceUses(of old: ValueID, with new: ValueID) {
+        let renamed = { (id: ValueID) in id == old ? new : id }
         for index in graph.nodes.indices where !isDead[index] {
-            for place in graph.nodes[index].inputs.indices where graph.nodes[index].inputs[place] == old {
-                graph.nodes[index].inputs[place] = new
-                useCounts[Int(new.index)] += 1
-            }
+            count(graph.nodes[index].inputs.filter { $0 == old }.map { _ in new }, 1)
+            graph.nodes[index].inputs = graph.nodes[index].inputs.map(renamed)
         }
-        graph.setOutputs(graph.outputs.map { $0 == old ? new : $0 })
+        for index in insertions.indices {
+            count(insertions[index].node.inputs.filter { $0 == old }.map { _ in new }, 1)
+            insertions[index].node.inputs = insertions[index].node.inputs.map(renamed)
+        }
+        count(graph.outputs.filter { $0 == old }.map { _ in new }, 1)
+        graph.setOutputs(graph.outputs.map(renamed))
         useCounts[Int(old.index)] = 0
+    }
+
+    /// Takes out node `index`, whose one result is the same as its operand `x`. A result of the graph keeps its name: what computes `x` then
+    /// computes it, unless `x` is an input, a constant or a result itself.
+    mutating func bypass(_ index: Int, _ x: ValueID) {
+        let result = graph.nodes[index].outputs[0]
+        guard graph.outputs.contains(result) else {
+            remove(index)
+            return replaceUses(of: result, with: x)
+        }
+        let isOld = producer(x) != nil
+        let inserted = insertions.firstIndex { $0.node.outputs.contains(x) }
+        guard !graph.outputs.contains(x), isOld || inserted != nil else { return }
+        let renamed = { (id: ValueID) in id == x ? result : id }
+        if let producer = producer(x) {
+            graph.nodes[producer].outputs = graph.nodes[producer].outputs.map(renamed)
+            producers[Int(result.index)] = producer
+        } else if let inserted {
+            insertions[inserted].node.outputs = insertions[inserted].node.outputs.map(renamed)
+            producers[Int(result.index)] = -1
+        }
+        remove(index)
+        replaceUses(of: x, with: result)
+    }
+
+    private mutating func remove(_ index: Int) {
+        guard !isDead[index] else { return }
+        isDead[index] = true
+        count(graph.nodes[index].inputs, -1)
+    }
+
+    /// Only values of the original graph are counted.
+    private mutating func count(_ ids: [ValueID], _ change: Int) {
+        for id in ids where !id.isNone && Int(id.index) < useCounts.count { useCounts[Int(id.index)] += change }
     }
 
     /// The graph without what is no longer needed. Constants that ended up with the same name are told apart by a suffix.
     func finished() -> Graph {
         var result = graph
-        result.nodes = graph.nodes.indices.filter { !isDead[$0] }.map { graph.nodes[$0] }
+        result.nodes = []
+        var next = 0
+        let inserted = insertions.enumerated().sorted { ($0.element.place, $0.offset) < ($1.element.place, $1.offset) }
+        for index in graph.nodes.indices {
+            while next < inserted.count, inserted[next].element.place == index {
+                result.nodes.append(inserted[next].element.node)
+                next += 1
+            }
+            if !isDead[index] { result.nodes.append(graph.nodes[index]) }
+        }
         return result.pruned().withUniqueConstantNames()
     }
 }
@@ -146,6 +204,17 @@ extension Graph {
 
     mutating func addFloats(_ name: String, _ shape: Shape, _ values: [Float]) -> ValueID {
         addConstant(name, TensorType(.f32, shape), TensorData(elements: values))
+    }
+
+    /// A constant of the same shape as constant `id`, computed from it.
+    mutating func derived(_ id: ValueID, _ suffix: String, _ values: [Float]) -> ValueID {
+        addFloats(self[id].name + "." + suffix, shape(id), values)
+    }
+
+    /// The value of a constant with one element.
+    func scalar(_ id: ValueID) -> Float? {
+        guard !id.isNone, shape(id).elementCount == 1 else { return nil }
+        return floats(id)?.first
     }
 
     func withUniqueConstantNames() -> Graph {

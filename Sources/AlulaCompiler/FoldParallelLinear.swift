@@ -1,31 +1,5 @@
 import AlulaGraph
 
-/// Multiplications by a constant (LayerScale, the half of averaged heads) into the convolution or linear layer before them.
-@Sendable func foldScale(_ graph: Graph) throws(CompilerError) -> Graph {
-    var editor = GraphEditor(graph)
-    for index in graph.nodes.indices {
-        let node = editor.graph.nodes[index]
-        guard case .binary(let binary) = node.op, binary.kind == .mul, binary.activation == nil else { continue }
-        for (x, factor) in [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])] {
-            guard let producer = editor.producer(x), editor.hasSingleUse(x), let values = editor.graph.floats(factor),
-                let factors = channelValues(values, editor.graph.shape(factor), channels: editor.graph.shape(x).last)
-            else { continue }
-            let affine = Affine(scale: factors.map { Double($0) }, shift: [Double](repeating: 0, count: factors.count))
-            let producerNode = editor.graph.nodes[producer]
-            guard let inputs = scaled(producerNode, by: affine, in: &editor.graph) else { continue }
-            editor.fuse(producer, into: index, producerNode.op, inputs)
-            break
-        }
-    }
-    return editor.finished()
-}
-
-/// A constant that multiplies by channel: one value, or one a channel on the last axis.
-func channelValues(_ values: [Float], _ shape: Shape, channels: Int) -> [Float]? {
-    if values.count == 1 { return [Float](repeating: values[0], count: channels) }
-    return values.count == channels && shape.last == channels ? values : nil
-}
-
 /// Sums of two linear layers over the same tokens (the two heads of a distilled EfficientFormer) into one layer.
 @Sendable func foldParallelLinear(_ graph: Graph) throws(CompilerError) -> Graph {
     var editor = GraphEditor(graph)
