@@ -40,7 +40,8 @@ func fusionGraph(_ body: String) throws -> Graph {
 
 /// Checks which operators are left after the folding passes, and that they compute the same numbers.
 func expectFolding(
-    _ body: String, leaves expected: [String], tolerance: Float = 2e-5, sourceLocation: SourceLocation = #_sourceLocation
+    _ body: String, leaves expected: [String], tolerance: Float = 2e-5,
+    sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
     let folded = try folded(body, tolerance: tolerance)
     #expect(folded.nodes.map { $0.op.name } == expected, "\(folded.text)", sourceLocation: sourceLocation)

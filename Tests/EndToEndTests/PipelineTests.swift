@@ -257,7 +257,7 @@ import Testing
 
     @Test func inspectShowsAPass() throws {
         let before = try Tool.succeed("inspect", sample.model).text
-        let after = try Tool.succeed("inspect", sample.model, "--after", "fold-batch-norm").text
+        let after = try Tool.succeed("inspect", sample.model, "--after", "fold-affine").text
         #expect(before.contains("batch_norm") && !after.contains("batch_norm"))
         let outcome = try Tool.alula("inspect", sample.model, "--after", "magic")
         #expect(outcome.status == 1 && outcome.error.contains("fold-constants"))

@@ -57,7 +57,9 @@ struct AttentionHeads {
         locate(editor, &k, mayScale: true)
         locate(editor, &v, mayScale: false)
         packed = packing(editor)
-        if packed == nil { for part in [\AttentionHeads.q, \.k, \.v] { dropUnusableRows(editor, &self[keyPath: part]) } }
+        if packed == nil {
+            for part in [\AttentionHeads.q, \.k, \.v] { dropUnusableRows(editor, &self[keyPath: part]) }
+        }
     }
 
     /// The number of heads where they are parts of the source's last axis.

@@ -34,7 +34,8 @@ private let largestBias = 1 << 24
 /// The scores that node `index` takes the softmax of over the last axis.
 private func attentionScores(_ editor: GraphEditor, _ index: Int) -> AttentionScores? {
     let graph = editor.graph
-    guard case .softmax(let softmax) = graph.nodes[index].op, case let shape = graph.shape(graph.nodes[index].inputs[0]),
+    guard case .softmax(let softmax) = graph.nodes[index].op,
+        case let shape = graph.shape(graph.nodes[index].inputs[0]),
         shape.rank >= 2, softmax.axis == shape.rank - 1
     else { return nil }
     var id = graph.nodes[index].inputs[0]
@@ -46,9 +47,12 @@ private func attentionScores(_ editor: GraphEditor, _ index: Int) -> AttentionSc
             return AttentionScores(
                 q: node.inputs[0], k: node.inputs[1], isKeyTransposed: !product.transposeB,
                 scale: scale * product.scale, bias: bias, biasName: name, shape: shape)
-        case .reshape(let reshape) where reshape.shape.rank >= 2 && reshape.shape.last == shape.last: id = node.inputs[0]
+        case .reshape(let reshape) where reshape.shape.rank >= 2 && reshape.shape.last == shape.last:
+            id = node.inputs[0]
         case .binary(let binary) where binary == Binary(.mul):
-            guard let (x, constant) = graph.constantOperand(node), let factor = graph.scalar(constant) else { return nil }
+            guard let (x, constant) = graph.constantOperand(node), let factor = graph.scalar(constant) else {
+                return nil
+            }
             scale *= factor
             id = x
         case .binary(let binary) where binary == Binary(.add):

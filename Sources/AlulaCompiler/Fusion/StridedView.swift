@@ -110,7 +110,9 @@ extension GraphEditor {
         if depth > 0, let index = producer(id), case let node = graph.nodes[index] {
             switch node.op {
             case .reshape, .transpose:
-                if let view = permutedView(node.inputs[0], depth: depth - 1).moved(by: node, to: id, graph) { return view }
+                if let view = permutedView(node.inputs[0], depth: depth - 1).moved(by: node, to: id, graph) {
+                    return view
+                }
             default: break
             }
         }
