@@ -30,6 +30,9 @@ let package = Package(
         .target(name: "AlulaCompiler", dependencies: ["AlulaRuntime"]),
         .target(name: "AlulaData", dependencies: ["AlulaRuntime", "CImageCodecs"]),
         .target(name: "SafetensorsConverter", dependencies: ["AlulaRuntime"], path: "converters/Safetensors"),
+        .target(
+            name: "ONNXConverter", dependencies: ["AlulaRuntime", "COnnxProto"], path: "converters/ONNX",
+            exclude: ["Proto"]),
         .target(name: "ModelBuilding", dependencies: ["AlulaGraph"], path: "models/ModelBuilding"),
         .target(
             name: "EfficientFormer", dependencies: ["ModelBuilding"], path: "models/EfficientFormer",
@@ -42,7 +45,7 @@ let package = Package(
         .executableTarget(
             name: "AlulaCommand",
             dependencies: [
-                "Alula", "AlulaCompiler", "AlulaData", "SafetensorsConverter", "EfficientFormer", "EdgeViT",
+                "Alula", "AlulaCompiler", "AlulaData", "SafetensorsConverter", "ONNXConverter", "EfficientFormer", "EdgeViT",
                 "MSWTransformer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -53,6 +56,11 @@ let package = Package(
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
         .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+
+        // The code that protobuf-c's compiler makes of onnx.proto.
+        .target(
+            name: "COnnxProto", dependencies: ["CProtobufC"], path: "converters/ONNX/Proto", exclude: ["onnx.proto"]),
+        .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
 
         // MARK: Tests
         .target(name: "TestSupport", dependencies: ["AlulaRuntime"], path: "Tests/TestSupport"),
@@ -65,6 +73,8 @@ let package = Package(
         .testTarget(
             name: "AlulaDataTests", dependencies: ["AlulaData", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(
+            name: "ONNXConverterTests", dependencies: ["ONNXConverter", "AlulaCompiler", "TestSupport"]),
+        .testTarget(
             name: "EfficientFormerTests",
             dependencies: ["EfficientFormer", "SafetensorsConverter", "AlulaCompiler", "TestSupport"]),
         .testTarget(
@@ -73,6 +83,9 @@ let package = Package(
             name: "MSWTransformerTests", dependencies: ["MSWTransformer", "AlulaCompiler", "TestSupport"]),
         .testTarget(name: "EndToEndTests", dependencies: ["AlulaGraph", "TestSupport"]),
         .testTarget(name: "ArchitectureTests"),
+        .executableTarget(
+            name: "onnx-conformance", dependencies: ["ONNXConverter", "AlulaRuntime"], path: "Tests/Conformance",
+            exclude: ["ignored.txt"]),
         .executableTarget(
             name: "fuzz-safetensors", dependencies: ["AlulaGraph", "TestSupport"], path: "Tests/Fuzz",
             exclude: ["corpus", "libfuzzer.sh"],

@@ -46,7 +46,7 @@ struct ReferenceTests {
     @Test func otherFormatsAreNamed() throws {
         let folder = try TemporaryFolder()
         for (file, name) in [
-            ("tf_model.h5", "HDF5"), ("pytorch_model.bin", "PyTorch"), ("model_ts13_static.onnx", "ONNX"),
+            ("tf_model.h5", "HDF5"), ("pytorch_model.bin", "PyTorch"),
         ] {
             let path = Fixtures.path("hf_efficientformer_tiny_a/" + file)
             let outcome = try Tool.alula("convert", path, "-o", folder.file("x.alula"))

@@ -44,14 +44,20 @@ struct WeightSource {
         files = [found] + [configuration, preprocessor].compactMap { $0 }
     }
 
+    /// Whether the source is a graph and not weights for an architecture.
+    var isONNX: Bool {
+        guard let bytes = try? Bytes(mapping: weights) else { return false }
+        return FileKind(bytes) == .onnx
+    }
+
     /// Refuses what is not read yet, by what the file holds and not by its name.
     private static func checkFormat(_ path: String) throws {
         let bytes: Bytes
         do throws(SystemError) { bytes = try Bytes(mapping: path) } catch { throw Failure(path, error.message) }
         let kind = FileKind(bytes)
         switch kind {
-        case .safetensors: return
-        case .hdf5, .zip, .pickle, .onnx:
+        case .safetensors, .onnx: return
+        case .hdf5, .zip, .pickle:
             throw Failure(path, "is \(kind.description), a format that is not supported yet")
         case .unknown where bytes.count < 9:
             throw Failure(path, "has \(bytes.count) bytes, too few for weights")
@@ -72,8 +78,8 @@ struct WeightSource {
     }
 
     /// JSON for `alula.source`: names without folders, format, SHA-256 of each file.
-    func record(format: String) throws -> String {
-        let entries = try files.map { path -> JSON in
+    func record(format: String, and others: [String] = []) throws -> String {
+        let entries = try (files + others).map { path -> JSON in
             let digest = try naming(path) { try Bytes(mapping: path).withUnsafeBytes { SHA256.hexadecimal($0) } }
             return .object([("name", .string(lastComponent(path))), ("sha256", .string(digest))])
         }

@@ -3,6 +3,7 @@ import AlulaCompiler
 import AlulaData
 import AlulaGraph
 import AlulaRuntime
+import ONNXConverter
 
 /// Work that failed: the file at fault and the cause, which become one line on stderr.
 struct Failure: Error {
@@ -42,6 +43,7 @@ func cause(of error: any Error) -> String {
     case let error as GraphError: error.message
     case let error as RuntimeError: error.message
     case let error as CompilerError: error.message
+    case let error as ONNXError: error.message
     case let error as AlulaError: error.message
     case let error as JSONError: error.message
     case let error as Failure: error.line

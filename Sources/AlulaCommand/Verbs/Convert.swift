@@ -10,14 +10,15 @@ struct Convert: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Turns pretrained weights into a frozen model.",
         discussion: """
-            SOURCE is a Hugging Face or timm folder (config.json and model.safetensors), or a .safetensors file. Formats are told
-            apart by content, architectures by tensor names and shapes. The float model can be quantized and trained; with
-            --optimize it is folded, fused and packed, ready to be run as it is.
+            SOURCE is a Hugging Face or timm folder (config.json and model.safetensors), a .safetensors file, or an .onnx model.
+            Formats are told apart by content, architectures by tensor names and shapes; an ONNX model brings its own graph. The
+            float model can be quantized and trained; with --optimize it is folded, fused and packed, ready to be run as it is.
 
             Example:
 
               alula convert efficientformer-l1-300 -o efficientformer-l1.alula
               alula convert weights.safetensors --config config.json --labels classes.txt -o model.alula
+              alula convert mobilevit.onnx --shape input=1x3x256x256 -o mobilevit.alula
             """)
 
     @Argument(help: "A folder or a file with pretrained weights.")
@@ -42,6 +43,15 @@ struct Convert: ParsableCommand {
     @Option(help: ArgumentHelp("How pictures are prepared: a preprocessor_config.json.", valueName: "file"))
     var preprocess: String?
 
+    @Option(help: ArgumentHelp("ONNX: the batch size, where the model leaves it open; default: 1.", valueName: "n"))
+    var batch: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "ONNX: the shape of an input, where the model leaves it open; may be repeated.",
+            valueName: "name=1x3x224x224"))
+    var shape: [String] = []
+
     @Flag(help: "Write the model folded, fused and packed: it runs at once, but cannot be quantized or trained.")
     var optimize = false
 
@@ -50,6 +60,10 @@ struct Convert: ParsableCommand {
     func run() throws {
         let start = alula_clock_nanoseconds()
         let weights = try WeightSource(source, configuration: config)
+        if weights.isONNX { return try convertONNX(weights, start: start) }
+        if batch != nil || !shape.isEmpty {
+            throw ValidationError("--batch and --shape are for ONNX models; an architecture's configuration says its shapes")
+        }
         let checkpoint = try weights.checkpoint()
         let family = try family(checkpoint, weights)
         let document = try weights.configuration.map { try readFile($0) }
@@ -95,7 +109,7 @@ struct Convert: ParsableCommand {
         throw Failure(path, "names no known architecture, and the tensor names are of none; --arch names one")
     }
 
-    private func checkLabels(_ names: [String], _ graph: Graph) throws {
+    func checkLabels(_ names: [String], _ graph: Graph) throws {
         let classes = graph.outputs.first.map { graph.shape($0).last } ?? 0
         guard names.count == classes else {
             throw Failure(labels ?? config ?? source, "has \(names.count) labels, but the model has \(classes) classes")
@@ -103,7 +117,7 @@ struct Convert: ParsableCommand {
     }
 
     /// From `--preprocess`, the folder's own file, timm's part of its configuration, or the standard, in this order.
-    private func preprocessing(_ weights: WeightSource, _ graph: Graph, _ notes: inout [String]) throws
+    func preprocessing(_ weights: WeightSource, _ graph: Graph, _ notes: inout [String]) throws
         -> ImagePreprocessor
     {
         let side = (height: graph.shape(graph.inputs[0])[1], width: graph.shape(graph.inputs[0])[2])

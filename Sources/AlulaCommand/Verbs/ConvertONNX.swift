@@ -1,0 +1,130 @@
+import AlulaCompiler
+import AlulaData
+import AlulaGraph
+import AlulaSystem
+import ArgumentParser
+import ONNXConverter
+
+/// `alula convert` of an ONNX model: the file brings its graph, so that no architecture is asked for.
+extension Convert {
+    func convertONNX(_ source: WeightSource, start: UInt64) throws {
+        guard arch == nil else { throw ValidationError("--arch is for weights; an ONNX model brings its own graph") }
+        let options = try importOptions()
+        let model = try naming(source.weights) { try ONNXModel(contentsOf: source.weights) }
+        let result: ONNXImport
+        do throws(ONNXError) { result = try model.imported(options) } catch {
+            guard case .unsupported(let nodes) = error else { throw Failure(source.weights, error.message) }
+            // All of them, before anything is written.
+            format.print(json(model, unsupported: nodes), text: nodes.map { $0.text + "\n" }.joined())
+            throw Failure(
+                source.weights, nodes.count == 1 ? nodes[0].text : "\(nodes.count) nodes are not supported (listed)")
+        }
+        var graph = result.graph
+        var notes = result.notes
+        var metadata = [
+            ModelFile.Key.source: try source.record(format: "onnx", and: model.externalFiles)
+        ]
+        if let labels {
+            let names = try Labels.read(labels)
+            try checkLabels(names, graph)
+            metadata[ModelFile.Key.labels] = JSON.strings(names).text
+        }
+        if takesPictures(graph) {
+            metadata[ModelFile.Key.preprocess] = try preprocessing(source, graph, &notes).json
+        } else if let preprocess {
+            throw Failure(preprocess, "prepares pictures, but the model does not take one picture [N,3,H,W] or [N,H,W,3]")
+        }
+        if optimize {
+            graph = try naming(source.weights) { try Pass.run(Pass.folding + Pass.floatOnly, on: graph) }
+        }
+        try naming(output) { try ModelFile(graph: graph, metadata: metadata).write(to: output) }
+        let report = ONNXReport(model: model, result: result, notes: notes)
+        let seconds = Double(alula_clock_nanoseconds() - start) / 1e9
+        format.print(
+            report.json(output: output, optimized: optimize, seconds: seconds),
+            text: report.text(output: output, seconds: seconds))
+    }
+
+    private func importOptions() throws -> ONNXImportOptions {
+        var options = ONNXImportOptions()
+        if let batch {
+            guard batch >= 1 else { throw ValidationError("--batch is at least 1") }
+            options.batch = batch
+        }
+        for text in shape {
+            let parts = text.split(separator: "=", maxSplits: 1)
+            let sizes = parts.count == 2 ? parts[1].split(separator: "x").map { Int($0) } : []
+            guard parts.count == 2, !sizes.isEmpty, sizes.allSatisfy({ ($0 ?? 0) >= 1 }) else {
+                throw ValidationError("--shape \(text) is not NAME=1x3x224x224")
+            }
+            options.shapes[String(parts[0])] = sizes.compactMap { $0 }
+        }
+        return options
+    }
+
+    private func takesPictures(_ graph: Graph) -> Bool {
+        guard graph.inputs.count == 1 else { return false }
+        let shape = graph.shape(graph.inputs[0])
+        return shape.rank == 4 && shape[3] == Image.channels
+    }
+
+    private func json(_ model: ONNXModel, unsupported: [ONNXUnsupportedNode]) -> JSON {
+        .object([
+            ("format", .string("onnx")), ("opset", .optional(model.opsets[""])),
+            (
+                "unsupported",
+                .array(
+                    unsupported.map {
+                        .object([
+                            ("operator", .string($0.node.op)), ("name", .string($0.node.name)),
+                            ("shapes", .strings($0.shapes)), ("needed", .string($0.needed)),
+                        ])
+                    })
+            ),
+        ])
+    }
+}
+
+/// What became of an ONNX model.
+private struct ONNXReport {
+    var model: ONNXModel
+    var result: ONNXImport
+    var notes: [String]
+
+    private var parameters: Int { Models.parameterCount(result.graph) }
+
+    func json(output: String, optimized: Bool, seconds: Double) -> JSON {
+        .object([
+            ("output", .string(output)), ("format", .string("onnx")), ("architecture", .string("onnx")),
+            ("producer", .string(model.producer)), ("opset", .optional(model.opsets[""])),
+            ("operators", .object(result.operators.map { ($0.name, .integer($0.count)) })),
+            ("unsupported", .array([])), ("inputs", ports(result.graph.inputs)), ("outputs", ports(result.graph.outputs)),
+            ("parameters", .integer(parameters)), ("macs", .integer(result.graph.macs)),
+            ("seconds", .rounded(seconds, 3)), ("optimized", .bool(optimized)), ("notes", .strings(notes)),
+        ])
+    }
+
+    private func ports(_ ids: [ValueID]) -> JSON {
+        .array(
+            ids.map {
+                .object([
+                    ("name", .string(result.graph[$0].name)),
+                    ("shape", .integers(result.graph.shape($0).dimensions)),
+                ])
+            })
+    }
+
+    func text(output: String, seconds: Double) -> String {
+        let operators = result.operators.sorted { ($1.count, $0.name) < ($0.count, $1.name) }
+            .map { "\($0.count) \($0.name)" }.joined(separator: ", ")
+        let producer = model.producer.isEmpty ? "" : " by \(model.producer)"
+        var text = """
+            \(output): ONNX\(producer), opset \(model.opsets[""] ?? 0), \(Format.count(parameters)) parameters, \
+            \(Format.count(result.graph.macs)) MACs (\(Format.fixed(seconds, 1)) s)
+            operators: \(operators)
+
+            """
+        for note in notes { text += "note: \(note)\n" }
+        return text
+    }
+}

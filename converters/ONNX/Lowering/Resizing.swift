@@ -1,0 +1,7 @@
+import AlulaGraph
+
+extension Importer {
+    mutating func resizing(_ node: NodeContext) throws -> [ImportedValue] {
+        throw LoweringProblem.unsupported(needed: "resizing")
+    }
+}
