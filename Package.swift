@@ -45,7 +45,8 @@ let package = Package(
         .executableTarget(
             name: "AlulaCommand",
             dependencies: [
-                "Alula", "AlulaCompiler", "AlulaData", "SafetensorsConverter", "ONNXConverter", "EfficientFormer", "EdgeViT",
+                "Alula", "AlulaCompiler", "AlulaData", "SafetensorsConverter", "ONNXConverter", "EfficientFormer",
+                "EdgeViT",
                 "MSWTransformer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),

@@ -20,7 +20,9 @@ struct ConformanceCase {
     func family(of model: ONNXModel?) -> String {
         let words = name.dropFirst("test_".count).lowercased().filter { $0 != "_" }
         let known = ONNXModel.operatorNames
-        if let match = known.filter({ words.hasPrefix($0.lowercased()) }).max(by: { $0.count < $1.count }) { return match }
+        if let match = known.filter({ words.hasPrefix($0.lowercased()) }).max(by: { $0.count < $1.count }) {
+            return match
+        }
         return model?.operatorNames.first ?? "?"
     }
 

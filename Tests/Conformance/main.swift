@@ -57,7 +57,9 @@ for suite in try FileManager.default.contentsOfDirectory(atPath: root).sorted() 
         switch outcome {
         case .passed(let isFolded, let bound):
             (tally.passed, tally.folded, tally.bound) = (1, isFolded ? 1 : 0, !isFolded && !bound.isEmpty ? 1 : 0)
-            if verbose { print("passed \(label)" + (isFolded ? " (folded)" : "") + (bound.isEmpty ? "" : " constants: \(bound)")) }
+            if verbose {
+                print("passed \(label)" + (isFolded ? " (folded)" : "") + (bound.isEmpty ? "" : " constants: \(bound)"))
+            }
             if ignored[label] != nil { problems.append("\(label) passes, but is listed in \(ignoreFile)") }
         case .refused(let reason):
             tally.refused = 1
@@ -85,7 +87,9 @@ extension Tally {
 
     func row(_ name: String) -> String {
         name.padding(toLength: 28, withPad: " ", startingAt: 0)
-            + [cases, passed, folded, bound, refused, failed].map { String(repeating: " ", count: max(0, 9 - String($0).count)) + String($0) }
+            + [cases, passed, folded, bound, refused, failed].map {
+                String(repeating: " ", count: max(0, 9 - String($0).count)) + String($0)
+            }
             .joined()
     }
 }
@@ -97,7 +101,8 @@ print("folded: known while importing, nothing runs. constant: passed with inputs
 
 if writes {
     let lines = refusals.map { "\($0.name)  \($0.reason)" }
-    let head = "# Cases of ONNX's backend tests that are refused while importing, and why. Written by onnx-conformance --write.\n"
+    let head =
+        "# Cases of ONNX's backend tests that are refused while importing, and why. Written by onnx-conformance --write.\n"
     try (head + lines.joined(separator: "\n") + "\n").write(toFile: ignoreFile, atomically: true, encoding: .utf8)
     problems.removeAll { $0.contains(" is refused: ") || $0.contains(" passes, but ") }
 }

@@ -62,7 +62,8 @@ struct Convert: ParsableCommand {
         let weights = try WeightSource(source, configuration: config)
         if weights.isONNX { return try convertONNX(weights, start: start) }
         if batch != nil || !shape.isEmpty {
-            throw ValidationError("--batch and --shape are for ONNX models; an architecture's configuration says its shapes")
+            throw ValidationError(
+                "--batch and --shape are for ONNX models; an architecture's configuration says its shapes")
         }
         let checkpoint = try weights.checkpoint()
         let family = try family(checkpoint, weights)

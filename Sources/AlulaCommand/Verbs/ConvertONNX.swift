@@ -32,7 +32,8 @@ extension Convert {
         if takesPictures(graph) {
             metadata[ModelFile.Key.preprocess] = try preprocessing(source, graph, &notes).json
         } else if let preprocess {
-            throw Failure(preprocess, "prepares pictures, but the model does not take one picture [N,3,H,W] or [N,H,W,3]")
+            throw Failure(
+                preprocess, "prepares pictures, but the model does not take one picture [N,3,H,W] or [N,H,W,3]")
         }
         if optimize {
             graph = try naming(source.weights) { try Pass.run(Pass.folding + Pass.floatOnly, on: graph) }
@@ -98,7 +99,8 @@ private struct ONNXReport {
             ("output", .string(output)), ("format", .string("onnx")), ("architecture", .string("onnx")),
             ("producer", .string(model.producer)), ("opset", .optional(model.opsets[""])),
             ("operators", .object(result.operators.map { ($0.name, .integer($0.count)) })),
-            ("unsupported", .array([])), ("inputs", ports(result.graph.inputs)), ("outputs", ports(result.graph.outputs)),
+            ("unsupported", .array([])), ("inputs", ports(result.graph.inputs)),
+            ("outputs", ports(result.graph.outputs)),
             ("parameters", .integer(parameters)), ("macs", .integer(result.graph.macs)),
             ("seconds", .rounded(seconds, 3)), ("optimized", .bool(optimized)), ("notes", .strings(notes)),
         ])

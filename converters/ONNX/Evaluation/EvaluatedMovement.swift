@@ -71,7 +71,9 @@ extension Evaluator {
             var other = part.shape
             guard other.count == rank else { throw LoweringProblem.invalid("its inputs differ in rank") }
             other[axis] = shape[axis]
-            guard other == shape else { throw LoweringProblem.invalid("its inputs differ in an axis other than \(axis)") }
+            guard other == shape else {
+                throw LoweringProblem.invalid("its inputs differ in an axis other than \(axis)")
+            }
             shape[axis] += part.shape[axis]
         }
         try check(shape)
@@ -95,7 +97,9 @@ extension Evaluator {
         let outer = x.shape[..<axis].reduce(1, *)
         let places = try indices.integers.map { index in
             let place = index < 0 ? index + size : index
-            guard place >= 0, place < size else { throw LoweringProblem.invalid("index \(index) is outside of \(size)") }
+            guard place >= 0, place < size else {
+                throw LoweringProblem.invalid("index \(index) is outside of \(size)")
+            }
             return place
         }
         let shape = Array(x.shape[..<axis]) + indices.shape + Array(x.shape[(axis + 1)...])

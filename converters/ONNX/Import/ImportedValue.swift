@@ -64,7 +64,8 @@ struct View: Sendable {
         let added = rank - self.rank
         guard added > 0 else { return self }
         return View(
-            id, [Int](repeating: 1, count: added) + shape, order: Array(0..<added) + order.map { $0 + added }, type: type)
+            id, [Int](repeating: 1, count: added) + shape, order: Array(0..<added) + order.map { $0 + added },
+            type: type)
     }
 
     /// Whether the axes that are larger than 1 lie in the given order.

@@ -227,7 +227,8 @@ struct Importer {
             guard index < results.count else {
                 unsupported.append(
                     ONNXUnsupportedNode(
-                        node: node.label, shapes: [], needed: "result \(index) of \(node.qualifiedOp) is not supported"))
+                        node: node.label, shapes: [], needed: "result \(index) of \(node.qualifiedOp) is not supported")
+                )
                 values[name] = .unknown
                 continue
             }

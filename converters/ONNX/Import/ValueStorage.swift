@@ -12,7 +12,8 @@ extension Importer {
     mutating func emit(_ op: Operator, _ operands: [ValueID]) throws -> ValueID { try graph.add(op, operands) }
 
     /// A new constant. What its name belongs to is the current node, unless it has a name of its own.
-    mutating func addConstant(_ data: TensorData, _ type: DataType, _ shape: [Int], name: String? = nil) throws -> ValueID
+    mutating func addConstant(_ data: TensorData, _ type: DataType, _ shape: [Int], name: String? = nil) throws
+        -> ValueID
     {
         guard Shape(shape).isValid else {
             throw LoweringProblem.unsupported(needed: "a constant of shape \(Shape(shape).description)")

@@ -131,7 +131,8 @@ extension Importer {
         let weight = try node.shape(1)
         try checkSpatialRank(x.shape, weight)
         let geometry = try WindowGeometry(
-            node, kernel: Array(weight.dropFirst(2)), spatial: Array(x.shape.dropFirst(2))).asImage
+            node, kernel: Array(weight.dropFirst(2)), spatial: Array(x.shape.dropFirst(2))
+        ).asImage
         let op = Conv2D(
             stride: geometry.strides, padding: try geometry.padding(), dilation: geometry.dilations,
             groups: try node.int("group", default: 1))

@@ -2,7 +2,8 @@ import AlulaGraph
 
 /// The operators that can be lowered, by family; each family has its file. docs/onnx.md lists them.
 enum LoweringFamily: Sendable, CaseIterable {
-    case elementwise, comparison, convolution, pooling, matrix, normalization, softmax, reduction, shape, movement, indexing
+    case elementwise, comparison, convolution, pooling, matrix, normalization, softmax, reduction, shape, movement,
+        indexing
     case padding, resizing, attention
     /// On numbers that are known while importing only.
     case constant
@@ -40,7 +41,8 @@ extension Importer {
 
     /// The operators that take integers which are computed at run time: the graph carries them as f32.
     private static let integerOperators: Set<String> = [
-        "Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Concat", "Slice", "Split", "Expand",
+        "Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Concat", "Slice", "Split",
+        "Expand",
         "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Where", "Shape", "Size", "Gather",
     ]
 
@@ -51,8 +53,11 @@ extension Importer {
             throw LoweringProblem.unsupported(needed: "\(view.type.name) numbers that are computed at run time")
         }
         // The graph would compute in f32 what ONNX computes in integers.
-        let data = Importer.elementwiseOperators.contains(node.op) && node.op != "Pow" ? node.inputs[...] : node.inputs.prefix(1)
-        for case .host(let tensor)? in data where tensor.type.isInteger && !Importer.integerOperators.contains(node.op) {
+        let data =
+            Importer.elementwiseOperators.contains(node.op) && node.op != "Pow"
+            ? node.inputs[...] : node.inputs.prefix(1)
+        for case .host(let tensor)? in data where tensor.type.isInteger && !Importer.integerOperators.contains(node.op)
+        {
             throw LoweringProblem.unsupported(needed: "this operator on \(tensor.type.name) constants")
         }
         switch LoweringFamily.byOperator[node.node.qualifiedOp] {

@@ -137,7 +137,9 @@ extension Importer {
     // MARK: Repetition
 
     private mutating func expand(_ node: NodeContext) throws -> ImportedValue {
-        guard let wanted = try node.integers(1, "its shape") else { throw LoweringProblem.invalid("the shape is missing") }
+        guard let wanted = try node.integers(1, "its shape") else {
+            throw LoweringProblem.invalid("the shape is missing")
+        }
         let x = try view(node.input(0))
         return try .view(expanded(x, to: broadcastShape([x.shape, wanted])))
     }
@@ -150,7 +152,9 @@ extension Importer {
     }
 
     private mutating func tile(_ node: NodeContext) throws -> ImportedValue {
-        guard let repeats = try node.integers(1, "repeats") else { throw LoweringProblem.invalid("repeats are missing") }
+        guard let repeats = try node.integers(1, "repeats") else {
+            throw LoweringProblem.invalid("repeats are missing")
+        }
         var x = try view(node.input(0))
         guard repeats.count == x.rank else { throw LoweringProblem.invalid("repeats are not for \(x.rank) axes") }
         for (axis, count) in repeats.enumerated() where count != 1 {

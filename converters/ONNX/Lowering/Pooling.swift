@@ -21,7 +21,9 @@ extension Importer {
         guard x.rank <= 4 else {
             throw LoweringProblem.unsupported(needed: "pools with \(x.rank - 2) spatial axes")
         }
-        guard let kernel = try node.ints("kernel_shape") else { throw LoweringProblem.invalid("kernel_shape is missing") }
+        guard let kernel = try node.ints("kernel_shape") else {
+            throw LoweringProblem.invalid("kernel_shape is missing")
+        }
         let spatial = Array(x.shape.dropFirst(2))
         let geometry = try WindowGeometry(node, kernel: kernel, spatial: spatial).asImage
         guard geometry.dilation.allSatisfy({ $0 == 1 }) else { throw LoweringProblem.unsupported(needed: "dilations") }

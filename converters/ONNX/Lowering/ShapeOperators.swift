@@ -56,7 +56,9 @@ extension Importer {
         guard target.count <= 64 else { throw LoweringProblem.invalid("\(target.count) axes") }
         if try !node.flag("allowzero") {
             for (axis, size) in target.enumerated() where size == 0 {
-                guard axis < shape.count else { throw LoweringProblem.invalid("size 0 copies an axis that is not there") }
+                guard axis < shape.count else {
+                    throw LoweringProblem.invalid("size 0 copies an axis that is not there")
+                }
                 target[axis] = shape[axis]
             }
         }
@@ -94,7 +96,9 @@ extension Importer {
 
     /// The same elements under another shape. Where axes that merge lie together in the graph, its order is kept.
     mutating func reshaped(_ view: View, to shape: [Int]) throws -> View {
-        guard let (count, wanted) = Importer.product(view.shape).flatMap({ a in Importer.product(shape).map { (a, $0) } }),
+        guard
+            let (count, wanted) = Importer.product(view.shape).flatMap({ a in Importer.product(shape).map { (a, $0) } }
+            ),
             count == wanted
         else { throw Importer.mismatch(view.shape, shape) }
         if let order = Importer.order(of: view, reshapedTo: shape) {
@@ -131,7 +135,8 @@ extension Importer {
                 }
             }
             let place = places.firstIndex(of: old[oldStart])!
-            guard place + i - oldStart <= places.count, Array(places[place..<place + i - oldStart]) == Array(old[oldStart..<i])
+            guard place + i - oldStart <= places.count,
+                Array(places[place..<place + i - oldStart]) == Array(old[oldStart..<i])
             else { return nil }
             groups.append((place, Array(new[newStart..<j])))
         }

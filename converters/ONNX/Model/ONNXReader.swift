@@ -30,7 +30,8 @@ struct ONNXReader {
             }
             guard let parsed else {
                 throw budget.pointee < 1 << 20
-                    ? .limit(what: "bytes of parsed graph or more", count: limits.parsedBytes, limit: limits.parsedBytes)
+                    ? .limit(
+                        what: "bytes of parsed graph or more", count: limits.parsedBytes, limit: limits.parsedBytes)
                     : .malformed(problem: "its protobuf messages are damaged")
             }
             defer { onnx__model_proto__free_unpacked(parsed, &allocator) }
