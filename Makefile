@@ -1,7 +1,7 @@
 # What a newcomer needs: make demo, make test. Everything else is for working on Alula.
 SWIFT ?= swift
 BIN = .build/release
-PACKAGES = libjpeg-dev libpng-dev libprotobuf-c-dev pkg-config
+PACKAGES = libjpeg-dev libpng-dev libprotobuf-c-dev libzip-dev libhdf5-dev pkg-config
 TEST_PACKAGES = libsimde-dev libc6-dev-arm64-cross libgcc-12-dev-arm64-cross qemu-user-static lld
 
 .PHONY: all deps test-deps build demo test unit debug-test emulation embedded format lint bench fuzz clean

@@ -8,6 +8,7 @@ let package = Package(
         .library(name: "Alula", targets: ["Alula"]),
         .executable(name: "alula", targets: ["AlulaCommand"]),
         .executable(name: "alula-run", targets: ["AlulaRunner"]),
+        .executable(name: "alula-hdf5-reader", targets: ["alula-hdf5-reader"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
@@ -33,6 +34,14 @@ let package = Package(
         .target(
             name: "ONNXConverter", dependencies: ["AlulaRuntime", "COnnxProto"], path: "converters/ONNX",
             exclude: ["Proto"]),
+        .target(
+            name: "PyTorchConverter", dependencies: ["AlulaRuntime", "CZip"], path: "converters/PyTorch",
+            exclude: ["README.md"]),
+        .target(
+            name: "HDF5Converter", dependencies: ["AlulaRuntime"], path: "converters/HDF5",
+            exclude: ["README.md", "Reader"]),
+        // A program of its own, so that a file that libhdf5 cannot stand ends only this.
+        .executableTarget(name: "alula-hdf5-reader", dependencies: ["CHDF5"], path: "converters/HDF5/Reader"),
         .target(name: "ModelBuilding", dependencies: ["AlulaGraph"], path: "models/ModelBuilding"),
         .target(
             name: "EfficientFormer", dependencies: ["ModelBuilding"], path: "models/EfficientFormer",
@@ -45,9 +54,8 @@ let package = Package(
         .executableTarget(
             name: "AlulaCommand",
             dependencies: [
-                "Alula", "AlulaCompiler", "AlulaData", "SafetensorsConverter", "ONNXConverter", "EfficientFormer",
-                "EdgeViT",
-                "MSWTransformer",
+                "Alula", "AlulaCompiler", "AlulaData", "SafetensorsConverter", "PyTorchConverter", "HDF5Converter",
+                "alula-hdf5-reader", "ONNXConverter", "EfficientFormer", "EdgeViT", "MSWTransformer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -57,6 +65,8 @@ let package = Package(
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
         .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+        .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
+        .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
 
         // The code that protobuf-c's compiler makes of onnx.proto.
         .target(

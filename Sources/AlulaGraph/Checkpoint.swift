@@ -86,11 +86,11 @@ public enum CheckpointError: Error, Equatable, Sendable {
 extension CheckpointTensor {
     public var elementCount: Int { data.count / dataType.size }
 
-    /// The elements as f32 data on a 64-byte boundary: the tensor's own bytes where they already are that, else a converted copy.
+    /// The elements as aligned f32 data: the tensor's own bytes where they already are that, else a converted copy.
     /// f16 and bf16 convert exactly, f64 rounds to the nearest f32 (to infinity when it is too large).
     public func floatData() throws(CheckpointError) -> TensorData {
         switch dataType {
-        case .f32: return data.aligned()
+        case .f32: return data.aligned(to: DataType.f32.size)
         case .f16: return converted { (bits: UInt16) in Float(halfBits: bits) }
         case .bf16: return converted { (bits: UInt16) in Float(bitPattern: UInt32(bits) << 16) }
         case .f64: return converted { (value: Double) in Float(value) }

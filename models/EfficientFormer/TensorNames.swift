@@ -127,10 +127,14 @@ extension TensorName {
 /// How one checkpoint names its tensors.
 struct CheckpointNames: Sendable, Equatable {
     var scheme: NamingScheme
-    /// `module.`, where torch's data-parallel wrapper was saved, or nothing.
+    /// What stands in front of every name: `module.`, where torch's data-parallel wrapper was saved, the scope of a TensorFlow model, or
+    /// nothing.
     var prefix: String
 
     private static let wrapperPrefix = "module."
+    /// TensorFlow's classes put a scope of this start in front, such as `tf_efficient_former_for_image_classification_2.`: numbers follow
+    /// where a session held several models. All names behind it, also of a model without a head, are Hugging Face's with their prefix.
+    private static let scopeStart = "tf_efficient_former_"
 
     /// Names that only the scheme has; their first hit decides.
     private static func marks(_ scheme: NamingScheme) -> [String] {
@@ -146,8 +150,9 @@ struct CheckpointNames: Sendable, Equatable {
 
     init(detecting checkpoint: Checkpoint) throws(ModelError) {
         let names = checkpoint.tensors.map(\.name)
-        let isWrapped = !names.isEmpty && names.allSatisfy { $0.hasPrefix(CheckpointNames.wrapperPrefix) }
-        let prefix = isWrapped ? CheckpointNames.wrapperPrefix : ""
+        let isScoped = names.first?.hasPrefix(CheckpointNames.scopeStart) == true
+        let wrapper = isScoped ? names[0].prefix { $0 != "." } + "." : CheckpointNames.wrapperPrefix[...]
+        let prefix = !names.isEmpty && names.allSatisfy { $0.hasPrefix(wrapper) } ? String(wrapper) : ""
         let scheme = NamingScheme.allCases.first { scheme in
             let marks = CheckpointNames.marks(scheme).map { prefix + $0 }
             return names.contains { name in marks.contains { name.hasPrefix($0) } }

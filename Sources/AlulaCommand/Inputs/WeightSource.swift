@@ -1,4 +1,6 @@
 import AlulaGraph
+import HDF5Converter
+import PyTorchConverter
 import SafetensorsConverter
 
 #if canImport(FoundationEssentials)
@@ -15,8 +17,12 @@ struct WeightSource {
     let configuration: String?
     /// `preprocessor_config.json` of a folder.
     let preprocessor: String?
-    /// Every file read, for the record of where a model came from.
+    /// Every file read.
     let files: [String]
+    private let format: Format
+
+    /// As a report names it.
+    private enum Format: String { case safetensors, hdf5, pytorch, onnx }
 
     /// Weight files of a folder, in the order in which they are preferred.
     private static let weightNames = [
@@ -25,7 +31,7 @@ struct WeightSource {
 
     init(_ path: String, configuration override: String?) throws {
         guard isDirectory(path) else {
-            try WeightSource.checkFormat(path)
+            format = try WeightSource.format(path)
             (weights, configuration, preprocessor) = (path, override, nil)
             files = [path] + [override].compactMap { $0 }
             return
@@ -37,7 +43,7 @@ struct WeightSource {
         guard let found = WeightSource.weightNames.lazy.compactMap(present).first else {
             throw Failure(path, "holds none of \(WeightSource.weightNames.joined(separator: ", "))")
         }
-        if !found.hasSuffix(".json") { try WeightSource.checkFormat(found) }
+        format = try WeightSource.format(found)
         weights = found
         configuration = override ?? present("config.json")
         preprocessor = present("preprocessor_config.json")
@@ -45,45 +51,53 @@ struct WeightSource {
     }
 
     /// Whether the source is a graph and not weights for an architecture.
-    var isONNX: Bool {
-        guard let bytes = try? Bytes(mapping: weights) else { return false }
-        return FileKind(bytes) == .onnx
-    }
+    var isONNX: Bool { format == .onnx }
 
-    /// Refuses what is not read yet, by what the file holds and not by its name.
-    private static func checkFormat(_ path: String) throws {
+    /// The format, by what the file holds and not by its name.
+    private static func format(_ path: String) throws -> Format {
+        if path.hasSuffix(".safetensors.index.json") { return .safetensors }
         let bytes: Bytes
         do throws(SystemError) { bytes = try Bytes(mapping: path) } catch { throw Failure(path, error.message) }
         let kind = FileKind(bytes)
         switch kind {
-        case .safetensors, .onnx: return
-        case .hdf5, .zip, .pickle:
-            throw Failure(path, "is \(kind.description), a format that is not supported yet")
+        case .safetensors: return .safetensors
+        case .hdf5: return .hdf5
+        case .zip, .pickle: return .pytorch
+        case .onnx: return .onnx
         case .unknown where bytes.count < 9:
             throw Failure(path, "has \(bytes.count) bytes, too few for weights")
         case .unknown where path.hasSuffix(".safetensors"):
             // Let the reader say what is wrong with it.
-            return
+            return .safetensors
         default: throw Failure(path, "is \(kind.description), not weights")
         }
     }
 
-    func checkpoint() throws -> Checkpoint {
-        do throws(SafetensorsImportError) {
-            return try SafetensorsImporter.checkpoint(at: weights)
-        } catch {
-            // The message names the file already.
+    /// The tensors, and what a person should know about how they were found.
+    func checkpoint() throws -> (checkpoint: Checkpoint, notes: [String]) {
+        // The messages name the file already.
+        do {
+            switch format {
+            case .safetensors: return (try SafetensorsImporter.checkpoint(at: weights), [])
+            case .hdf5: return (try HDF5Importer.checkpoint(at: weights), [])
+            case .pytorch: return try PyTorchImporter.checkpoint(at: weights)
+            case .onnx: throw Failure(weights, "is a graph, not weights")
+            }
+        } catch let error as SafetensorsImportError {
+            throw Failure(nil, error.message)
+        } catch let error as HDF5ImportError {
+            throw Failure(nil, error.message)
+        } catch let error as PyTorchImportError {
             throw Failure(nil, error.message)
         }
     }
 
-    /// JSON for `alula.source`: names without folders, format, SHA-256 of each file.
-    func record(format: String, and others: [String] = []) throws -> String {
+    /// Every file read, without its folder, and its SHA-256.
+    func record(and others: [String] = []) throws -> JSON {
         let entries = try (files + others).map { path -> JSON in
-            let digest = try naming(path) { try Bytes(mapping: path).withUnsafeBytes { SHA256.hexadecimal($0) } }
-            return .object([("name", .string(lastComponent(path))), ("sha256", .string(digest))])
+            .object([("name", .string(lastComponent(path))), ("sha256", .string(try SHA256.hexadecimal(ofFile: path)))])
         }
-        return JSON.object([("files", .array(entries)), ("format", .string(format))]).text
+        return .object([("files", .array(entries)), ("format", .string(format.rawValue))])
     }
 }
 

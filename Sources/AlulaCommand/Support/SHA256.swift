@@ -1,3 +1,5 @@
+import Foundation
+
 /// The SHA-256 digest (FIPS 180-4), for naming what a model was converted from.
 struct SHA256 {
     private static let constants: [UInt32] = [
@@ -16,31 +18,69 @@ struct SHA256 {
     ]
     private var schedule = [UInt32](repeating: 0, count: 64)
 
-    private init() {}
+    private var pending: [UInt8] = []
+    private var count: UInt64 = 0
 
-    /// The digest of `bytes` in lowercase hexadecimal.
-    static func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String {
-        var hash = SHA256()
-        let whole = bytes.count / 64 * 64
-        for start in stride(from: 0, to: whole, by: 64) {
-            hash.add(UnsafeRawBufferPointer(rebasing: bytes[start..<start + 64]))
+    /// Adds bytes to the message.
+    mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        count += UInt64(bytes.count)
+        var start = 0
+        if !pending.isEmpty {
+            start = min(64 - pending.count, bytes.count)
+            pending += bytes[..<start]
+            if pending.count < 64 { return }
+            addPending()
         }
-        // The rest, one bit, zeros, and the length in bits fill one or two last blocks.
-        var tail = [UInt8](bytes[whole...]) + [0x80]
-        while tail.count % 64 != 56 { tail.append(0) }
-        let bits = UInt64(bytes.count) * 8
-        for shift in stride(from: 56, through: 0, by: -8) {
-            tail.append(UInt8(truncatingIfNeeded: bits >> UInt64(shift)))
+        while bytes.count - start >= 64 {
+            add(UnsafeRawBufferPointer(rebasing: bytes[start..<start + 64]))
+            start += 64
         }
-        tail.withUnsafeBytes { blocks in
-            for start in stride(from: 0, to: blocks.count, by: 64) {
-                hash.add(UnsafeRawBufferPointer(rebasing: blocks[start..<start + 64]))
-            }
-        }
-        return hash.state.map { word in
+        pending += bytes[start...]
+    }
+
+    mutating func update(_ text: String) {
+        var text = text
+        text.withUTF8 { update(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// The digest of the message in lowercase hexadecimal.
+    mutating func finish() -> String {
+        // One bit, zeros, and the length in bits fill one or two last blocks.
+        var tail: [UInt8] = [0x80]
+        while (pending.count + tail.count) % 64 != 56 { tail.append(0) }
+        tail += withUnsafeBytes(of: (8 * count).bigEndian) { Array($0) }
+        tail.withUnsafeBytes { update($0) }
+        return state.map { word in
             let digits = String(word, radix: 16)
             return String(repeating: "0", count: 8 - digits.count) + digits
         }.joined()
+    }
+
+    static func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String {
+        var hash = SHA256()
+        hash.update(bytes)
+        return hash.finish()
+    }
+
+    /// The digest of a file, which is read in parts: mapped, it would count as memory in use.
+    static func hexadecimal(ofFile path: String) throws -> String {
+        guard let file = fopen(path, "rb") else { throw Failure(path, "cannot be read") }
+        defer { fclose(file) }
+        var hash = SHA256()
+        var part = [UInt8](repeating: 0, count: 1 << 18)
+        while true {
+            let count = fread(&part, 1, part.count, file)
+            if count == 0 { break }
+            part.withUnsafeBytes { hash.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        }
+        guard ferror(file) == 0 else { throw Failure(path, "cannot be read") }
+        return hash.finish()
+    }
+
+    private mutating func addPending() {
+        let block = pending
+        pending.removeAll(keepingCapacity: true)
+        block.withUnsafeBytes { add($0) }
     }
 
     private mutating func add(_ block: UnsafeRawBufferPointer) {

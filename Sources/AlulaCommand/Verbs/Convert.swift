@@ -10,14 +10,16 @@ struct Convert: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Turns pretrained weights into a frozen model.",
         discussion: """
-            SOURCE is a Hugging Face or timm folder (config.json and model.safetensors), a .safetensors file, or an .onnx model.
-            Formats are told apart by content, architectures by tensor names and shapes; an ONNX model brings its own graph. The
-            float model can be quantized and trained; with --optimize it is folded, fused and packed, ready to be run as it is.
+            SOURCE is a Hugging Face or timm folder (config.json with model.safetensors, tf_model.h5 or pytorch_model.bin), or one
+            file: safetensors, Keras HDF5 (.h5), a PyTorch checkpoint (.bin, .pth, .pt), of which nothing is executed, or an .onnx
+            model. Formats are told apart by content, architectures by tensor names and shapes; an ONNX model brings its own graph.
+            The float model can be quantized and trained; with --optimize it is folded, fused and packed, ready to be run as it is.
 
             Example:
 
               alula convert efficientformer-l1-300 -o efficientformer-l1.alula
               alula convert weights.safetensors --config config.json --labels classes.txt -o model.alula
+              alula convert tf_model.h5 --config config.json -o model.alula
               alula convert mobilevit.onnx --shape input=1x3x256x256 -o mobilevit.alula
             """)
 
@@ -65,15 +67,15 @@ struct Convert: ParsableCommand {
             throw ValidationError(
                 "--batch and --shape are for ONNX models; an architecture's configuration says its shapes")
         }
-        let checkpoint = try weights.checkpoint()
+        let (checkpoint, sourceNotes) = try weights.checkpoint()
         let family = try family(checkpoint, weights)
         let document = try weights.configuration.map { try readFile($0) }
         var (graph, report): ModelFamily.Model
         do throws(ModelError) { (graph, report) = try family.convert(document, arch, checkpoint) } catch {
             throw error.failure(weights: weights.weights, configuration: weights.configuration)
         }
-        var notes = report.notes
-        var metadata = [ModelFile.Key.source: try weights.record(format: "safetensors")]
+        var notes = sourceNotes + report.notes
+        var metadata = [ModelFile.Key.source: Convert.record(graph, architecture: report.architecture)]
         let names = try labels.map { try Labels.read($0) } ?? report.labels
         if !names.isEmpty {
             try checkLabels(names, graph)
@@ -90,7 +92,24 @@ struct Convert: ParsableCommand {
         let file = ModelFile(graph: graph, metadata: metadata)
         try naming(output) { try file.write(to: output) }
         let seconds = Double(alula_clock_nanoseconds() - start) / 1e9
-        format.print(json(report, notes, seconds), text: text(report, notes, seconds))
+        if format.json {
+            Console.write(json(report, notes, seconds, source: try weights.record()).text + "\n")
+        } else {
+            Console.write(text(report, notes, seconds))
+        }
+    }
+
+    /// JSON for `alula.source`: what the model was made of, by the numbers themselves, so that the same weights give the same model whatever
+    /// file they came in. The digest is that of every constant in the graph's order: name, type with shape, and elements.
+    private static func record(_ graph: Graph, architecture: String) -> String {
+        var hash = SHA256()
+        for id in graph.constants {
+            hash.update("\(graph[id].name) \(graph.type(id).text)\n")
+            graph[id].constant?.data?.withUnsafeBytes { hash.update($0) }
+        }
+        return JSON.object([
+            ("architecture", .string(architecture)), ("weights_sha256", .string(hash.finish())),
+        ]).text
     }
 
     /// By `--arch`, by the tensors' names, or, so that missing tensors can be named, by the configuration.
@@ -145,9 +164,9 @@ struct Convert: ParsableCommand {
 
     // MARK: Reporting
 
-    private func json(_ report: ModelReport, _ notes: [String], _ seconds: Double) -> JSON {
+    private func json(_ report: ModelReport, _ notes: [String], _ seconds: Double, source: JSON) -> JSON {
         .object([
-            ("output", .string(output)), ("architecture", .string(report.architecture)),
+            ("output", .string(output)), ("source", source), ("architecture", .string(report.architecture)),
             ("naming", .string(report.naming)),
             (
                 "tensors",

@@ -22,7 +22,7 @@ extension Convert {
         var graph = result.graph
         var notes = result.notes
         var metadata = [
-            ModelFile.Key.source: try source.record(format: "onnx", and: model.externalFiles)
+            ModelFile.Key.source: try source.record(and: model.externalFiles).text
         ]
         if let labels {
             let names = try Labels.read(labels)

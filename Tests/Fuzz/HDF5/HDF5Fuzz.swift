@@ -1,0 +1,52 @@
+import AlulaGraph
+import Foundation
+import FuzzSupport
+import HDF5Converter
+import TestSupport
+
+/// Each input goes through the reader's process: that may crash or be ended, this one may not, and none may take long or much memory.
+enum HDF5Fuzz: FuzzTarget {
+    static let name = "hdf5"
+    private static let path = FileManager.default.temporaryDirectory.appendingPathComponent("fuzz-\(getpid()).h5").path
+    /// Of the reader: `BASE_BYTES` of Reader/main.c and twice what tensors may take.
+    private static let memoryLimit = (320 + 2 * 17) << 20
+
+    /// The files of the converter's tests.
+    static var samples: [(name: String, bytes: [UInt8])] {
+        get throws {
+            let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+                .deletingLastPathComponent().appendingPathComponent("HDF5ConverterTests/Fixtures")
+            return try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted().map {
+                ($0, try [UInt8](Data(contentsOf: folder.appendingPathComponent($0))))
+            }
+        }
+    }
+
+    static func mutated(_ bytes: [UInt8], with other: [UInt8], using random: inout SeededGenerator) -> [UInt8] {
+        ByteMutation.mutated(bytes, with: other, using: &random)
+    }
+
+    static func check(_ bytes: [UInt8]) -> FuzzOutcome {
+        guard (try? Data(bytes).write(to: URL(fileURLWithPath: path))) != nil else { return .inconsistent("no file") }
+        let outcome = read()
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_CHILDREN.rawValue), &usage)
+        return usage.ru_maxrss * 1024 > memoryLimit ? .inconsistent("the reader took \(usage.ru_maxrss) KiB") : outcome
+    }
+
+    private static func read() -> FuzzOutcome {
+        do throws(HDF5ImportError) {
+            let checkpoint = try HDF5Importer.checkpoint(at: path)
+            return .accepted("\(checkpoint.tensors.count)")
+        } catch {
+            let message = error.message
+            if case .noReader = error { return .inconsistent(message) }
+            return message.isPlainMessage ? .refused(message.messageKind) : .inconsistent("message is not one printable line: \(message)")
+        }
+    }
+}
+
+@main
+struct Main {
+    static func main() throws { try FuzzRun<HDF5Fuzz>.main() }
+}

@@ -1,0 +1,151 @@
+import Foundation
+import TestSupport
+
+/// One reader of untrusted bytes, and what must hold of it.
+package protocol FuzzTarget {
+    /// Of the format: crashes go to `crash.<name>`.
+    static var name: String { get }
+    /// Small inputs from which mutations start.
+    static var samples: [(name: String, bytes: [UInt8])] { get throws }
+    static func mutated(_ bytes: [UInt8], with other: [UInt8], using random: inout SeededGenerator) -> [UInt8]
+    /// Reads the bytes and checks whatever was made of them.
+    static func check(_ bytes: [UInt8]) -> FuzzOutcome
+}
+
+package enum FuzzOutcome {
+    /// With the kind of what was read.
+    case accepted(String)
+    /// With the kind of the reason.
+    case refused(String)
+    /// A bug in Alula.
+    case inconsistent(String)
+}
+
+/// What the signal handler writes: only memory that is set before a run.
+private nonisolated(unsafe) var currentInput = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 24, alignment: 16)
+private nonisolated(unsafe) var currentCount = 0
+private nonisolated(unsafe) var crashPath = UnsafeMutablePointer<CChar>.allocate(capacity: 64)
+
+private func saveCurrentInput() {
+    let descriptor = open(crashPath, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+    _ = write(descriptor, currentInput.baseAddress, currentCount)
+    close(descriptor)
+}
+
+/// Damages samples at random and checks what a reader makes of them.
+///
+///     swift run -c release fuzz-safetensors --seconds 60 Tests/Fuzz/corpus/safetensors
+///
+/// An input that stops the program, that takes longer than five seconds or that is read inconsistently is written to a file; the same
+/// arguments with the printed `--seed` find it again. `Tests/Fuzz/libfuzzer.sh` runs the same checks under libFuzzer, guided by coverage.
+package struct FuzzRun<Target: FuzzTarget> {
+    private var seconds = 10.0
+    private var seed: UInt64 = 1
+    private var paths: [String] = []
+    private var slowest = 0.0
+
+    package init() {}
+
+    package static func main() throws {
+        for signal in [SIGILL, SIGSEGV, SIGBUS, SIGTRAP, SIGABRT, SIGFPE] {
+            Foundation.signal(signal) { number in
+                saveCurrentInput()
+                Foundation.signal(number, SIG_DFL)
+                raise(number)
+            }
+        }
+        var arguments = CommandLine.arguments.dropFirst()
+        var run = FuzzRun()
+        while let argument = arguments.popFirst() {
+            switch argument {
+            case "--seconds": run.seconds = arguments.popFirst().flatMap(Double.init) ?? run.seconds
+            case "--seed": run.seed = arguments.popFirst().flatMap(UInt64.init) ?? run.seed
+            case "--write-corpus": return try writeCorpus(to: arguments.popFirst() ?? ".")
+            default: run.paths.append(argument)
+            }
+        }
+        run.run(try run.corpus())
+    }
+
+    /// Checks one input; a crash, a slow or an inconsistent one leaves it in a file.
+    package static func check(_ bytes: [UInt8]) -> FuzzOutcome {
+        strcpy(crashPath, "crash." + Target.name)
+        currentCount = min(bytes.count, currentInput.count)
+        bytes.withUnsafeBytes { currentInput.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<currentCount])) }
+        let outcome = Target.check(bytes)
+        if case .inconsistent(let problem) = outcome { fail(problem) }
+        return outcome
+    }
+
+    private static func fail(_ problem: String) -> Never {
+        saveCurrentInput()
+        FileHandle.standardError.write(Data((problem + "; input in crash.\(Target.name)\n").utf8))
+        exit(1)
+    }
+
+    /// The files and the directories' files that were named, or else the samples.
+    private func corpus() throws -> [[UInt8]] {
+        if paths.isEmpty { return try Target.samples.map(\.bytes) }
+        return try paths.flatMap { path -> [[UInt8]] in
+            let isDirectory = (try? URL(fileURLWithPath: path).resourceValues(forKeys: [.isDirectoryKey]))?.isDirectory
+            let names = isDirectory == true ? try FileManager.default.contentsOfDirectory(atPath: path).sorted() : [""]
+            return try names.map {
+                try [UInt8](Data(contentsOf: URL(fileURLWithPath: $0 == "" ? path : path + "/" + $0)))
+            }
+        }
+    }
+
+    /// Mutates until the time is over. An input with a new kind of outcome joins the corpus.
+    private mutating func run(_ files: [[UInt8]]) {
+        var corpus = files
+        var seen: Set<String> = []
+        var random = SeededGenerator(seed: seed)
+        var (runs, accepted) = (0, 0)
+        for file in files { seen.insert(timed(file)) }
+        let end = Date().addingTimeInterval(seconds)
+        while Date() < end {
+            let other = corpus.randomElement(using: &random)!
+            let bytes = Target.mutated(corpus.randomElement(using: &random)!, with: other, using: &random)
+            let kind = timed(bytes)
+            runs += 1
+            if kind.hasPrefix("accepted") { accepted += 1 }
+            if bytes.count < 1 << 16, seen.insert(kind).inserted { corpus.append(bytes) }
+        }
+        print(
+            "\(Target.name): \(runs) inputs, \(accepted) accepted, \(seen.count) kinds of outcome, none inconsistent, "
+                + "slowest \(Int(slowest * 1000)) ms (--seed \(seed))")
+    }
+
+    private mutating func timed(_ bytes: [UInt8]) -> String {
+        let start = Date()
+        let outcome = FuzzRun.check(bytes)
+        let time = -start.timeIntervalSinceNow
+        slowest = max(slowest, time)
+        if time > 5 { FuzzRun.fail("took \(Int(time)) s") }
+        switch outcome {
+        case .accepted(let kind): return "accepted " + kind
+        case .refused(let kind): return "refused " + kind
+        case .inconsistent(let problem): return problem
+        }
+    }
+
+    private static func writeCorpus(to directory: String) throws {
+        for (name, bytes) in try Target.samples {
+            try Data(bytes).write(to: URL(fileURLWithPath: directory + "/" + name + "." + Target.name))
+        }
+    }
+}
+
+extension String {
+    /// Whether a message is one line that can be shown.
+    package var isPlainMessage: Bool { !isEmpty && unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F } }
+
+    /// Without numbers and quoted names, so that messages of one kind are equal.
+    package var messageKind: String {
+        var (result, isQuoted) = ("", false)
+        for character in self {
+            if character == "\"" { isQuoted.toggle() } else if !isQuoted, !character.isNumber { result.append(character) }
+        }
+        return result
+    }
+}
