@@ -64,8 +64,13 @@ lint:
 bench: build
 	benchmarks/run.sh
 
+# Each reader of untrusted bytes; SECONDS_OF_FUZZING=180 for longer.
+SECONDS_OF_FUZZING ?= 60
 fuzz:
-	$(SWIFT) run -c release fuzz-safetensors Tests/Fuzz/corpus/safetensors --seconds 60
+	$(SWIFT) build -c release --product fuzz-safetensors
+	$(SWIFT) build -c release --product fuzz-pytorch
+	$(SWIFT) build -c release --product fuzz-hdf5
+	for format in safetensors pytorch hdf5; do $(BIN)/fuzz-$$format --seconds $(SECONDS_OF_FUZZING) || exit 1; done
 
 clean:
 	rm -rf .build .build-debug .build-embedded demo

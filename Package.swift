@@ -94,13 +94,22 @@ let package = Package(
             name: "MSWTransformerTests", dependencies: ["MSWTransformer", "AlulaCompiler", "TestSupport"]),
         .testTarget(name: "EndToEndTests", dependencies: ["AlulaGraph", "TestSupport"]),
         .testTarget(name: "ArchitectureTests"),
+        .testTarget(
+            name: "HDF5ConverterTests", dependencies: ["HDF5Converter", "alula-hdf5-reader"],
+            exclude: ["Fixtures", "make_fixtures.py"]),
+        .testTarget(name: "PyTorchConverterTests", dependencies: ["PyTorchConverter", "TestSupport"]),
+        .target(name: "FuzzSupport", dependencies: ["TestSupport"], path: "Tests/Fuzz/Support"),
         .executableTarget(
             name: "onnx-conformance", dependencies: ["ONNXConverter", "AlulaRuntime"], path: "Tests/Conformance",
             exclude: ["ignored.txt"]),
         .executableTarget(
-            name: "fuzz-safetensors", dependencies: ["AlulaGraph", "TestSupport"], path: "Tests/Fuzz",
-            exclude: ["corpus", "libfuzzer.sh"],
-            sources: ["SafetensorsFuzz.swift"]),
+            name: "fuzz-safetensors", dependencies: ["FuzzSupport", "TestSupport"], path: "Tests/Fuzz/Safetensors"),
+        .executableTarget(
+            name: "fuzz-pytorch", dependencies: ["PyTorchConverter", "FuzzSupport", "TestSupport"],
+            path: "Tests/Fuzz/PyTorch"),
+        .executableTarget(
+            name: "fuzz-hdf5", dependencies: ["HDF5Converter", "alula-hdf5-reader", "FuzzSupport", "TestSupport"],
+            path: "Tests/Fuzz/HDF5"),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11

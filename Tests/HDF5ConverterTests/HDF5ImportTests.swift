@@ -47,14 +47,17 @@ import Testing
 
     @Test func filtersAreUndone() throws {
         var checkpoint = try HDF5Importer.checkpoint(at: Self.path("valid_filters"))
-        #expect(try checkpoint.floats("conv.weight") == places([3, 2, 2, 2]) { (($0[2] * 2 + $0[3]) * 2 + $0[1]) * 3 + $0[0] })
+        #expect(
+            try checkpoint.floats("conv.weight")
+                == places([3, 2, 2, 2]) { (($0[2] * 2 + $0[3]) * 2 + $0[1]) * 3 + $0[0] })
         #expect(try checkpoint.floats("conv.bias") == [0, 1, 2])
     }
 
     @Test func everyTypeAndByteOrderIsRead() throws {
         var checkpoint = try HDF5Importer.checkpoint(at: Self.path("valid_types"))
         let types: [(String, DataType)] = [
-            ("lf2", .f16), ("bf2", .f16), ("lf4", .f32), ("bf4", .f32), ("lf8", .f64), ("bf8", .f64), ("i1", .s8), ("u1", .u8),
+            ("lf2", .f16), ("bf2", .f16), ("lf4", .f32), ("bf4", .f32), ("lf8", .f64), ("bf8", .f64), ("i1", .s8),
+            ("u1", .u8),
             ("li2", .i16), ("bi2", .i16), ("lu2", .u16), ("li4", .i32), ("bi4", .i32), ("lu4", .u32), ("li8", .i64),
             ("bi8", .i64), ("lu8", .u64), ("soft", .f32), ("hard", .f32),
         ]
@@ -73,16 +76,19 @@ import Testing
     }
 
     @Test(arguments: [
-        ("external_link", "\"w\" is a link into another file"), ("soft_link_outside", "\"a\" is a soft link that leads to nothing"),
+        ("external_link", "\"w\" is a link into another file"),
+        ("soft_link_outside", "\"a\" is a soft link that leads to nothing"),
         ("soft_link_to_nothing", "\"a\" is a soft link"), ("external_storage", "\"w\" has its data in other files"),
         ("virtual", "\"w\" is a virtual data set"), ("user_filter", "\"w\" needs filter 32000"),
         ("scale_offset", "\"w\" needs filter 6"), ("text", "\"w\" has elements that are no numbers"),
         ("compound", "\"w\" has elements that are no numbers"), ("shape_bomb", "\"w\" would take 4398046511104 bytes"),
-        ("late_bomb", "has a shape of 16777216 bytes, but only 0 stored"), ("gzip_bomb", "\"w\" would take 18874368 bytes"),
+        ("late_bomb", "has a shape of 16777216 bytes, but only 0 stored"),
+        ("gzip_bomb", "\"w\" would take 18874368 bytes"),
         ("overflow", "\"w\" has a shape whose size overflows"), ("cycle", "\"a/b/c\" is a second link to a group"),
         ("root_cycle", "\"a\" is a second link to a group"), ("soft_cycle", "\"a\" is a soft link"),
         ("deep", "lies in more than 64 groups"), ("long_path", "path longer than 1024 bytes"),
-        ("twice", "is a second link to a group"), ("missing_weight", "lists \"conv/conv/kernel:0\", but does not hold it"),
+        ("twice", "is a second link to a group"),
+        ("missing_weight", "lists \"conv/conv/kernel:0\", but does not hold it"),
         ("unnamed", "Keras 3"), ("same_name", "occurs twice"), ("nothing", "holds no tensors"),
     ])
     func whatIsRefusedIsNamed(_ name: String, _ cause: String) throws {

@@ -5,9 +5,12 @@ import TestSupport
 import Testing
 
 @Suite struct PyTorchImportTests {
-    private let path = FileManager.default.temporaryDirectory.appendingPathComponent("test-\(UUID().uuidString).pth").path
+    private let path = FileManager.default.temporaryDirectory.appendingPathComponent("test-\(UUID().uuidString).pth")
+        .path
 
-    private func read(_ bytes: [UInt8], limits: PyTorchLimits = .default) throws -> (checkpoint: Checkpoint, notes: [String]) {
+    private func read(_ bytes: [UInt8], limits: PyTorchLimits = .default) throws -> (
+        checkpoint: Checkpoint, notes: [String]
+    ) {
         try Data(bytes).write(to: URL(fileURLWithPath: path))
         defer { try? FileManager.default.removeItem(atPath: path) }
         return try PyTorchImporter.checkpoint(at: path, limits: limits)
@@ -37,7 +40,8 @@ import Testing
                 ("all", { $0.tensor([3, 4], count: 12) }), ("part", { $0.tensor([2, 2], offset: 8, count: 12) }),
                 ("transposed", { $0.tensor([4, 3], strides: [1, 4], count: 12) }),
                 ("column", { $0.tensor([3, 1], strides: [4, 77], offset: 1, count: 12) }),
-                ("repeated", { $0.tensor([2, 2], strides: [0, 1], count: 12) }), ("scalar", { $0.tensor([], offset: 5, count: 12) }),
+                ("repeated", { $0.tensor([2, 2], strides: [0, 1], count: 12) }),
+                ("scalar", { $0.tensor([], offset: 5, count: 12) }),
                 ("empty", { $0.tensor([0, 4], count: 12) }),
             ])
         }
@@ -67,13 +71,17 @@ import Testing
     }
 
     @Test func theStateDictIsFoundWhereTrainingScriptsKeepIt() throws {
-        let weights = { (name: String) -> (inout PickleWriter) -> Void in { $0.table([(name, { $0.tensor([1], count: 16) })]) } }
+        let weights = { (name: String) -> (inout PickleWriter) -> Void in
+            { $0.table([(name, { $0.tensor([1], count: 16) })]) }
+        }
         for key in ["state_dict", "model", "state_dict_ema", "model_ema"] {
             let pickle = PyTorchSamples.pickle { $0.table([("epoch", { $0.integer(9) }), (key, weights("w"))]) }
             let (checkpoint, notes) = try read(PyTorchSamples.archive(pickle))
             #expect(checkpoint.tensors.map(\.name) == ["w"] && notes == [])
         }
-        let both = PyTorchSamples.pickle { $0.table([("model", weights("raw")), ("model_ema", weights("module.averaged"))]) }
+        let both = PyTorchSamples.pickle {
+            $0.table([("model", weights("raw")), ("model_ema", weights("module.averaged"))])
+        }
         let (checkpoint, notes) = try read(PyTorchSamples.archive(both))
         #expect(checkpoint.tensors.map(\.name) == ["averaged"])
         #expect(notes.count == 1 && notes[0].contains("model_ema"))
@@ -133,9 +141,12 @@ import Testing
         try expect(ZipWriter([.init("a/data.pkl", good), storage, storage]).bytes, failsWith: "twice")
         try expect(ZipWriter([.init("a/data.pkl", good)]).bytes, failsWith: "is missing")
         try expect(ZipWriter([.init("a/x", good)]).bytes, failsWith: "holds no data.pkl")
-        try expect(ZipWriter([.init("a/data.pkl", good), .init("a/constants.pkl", [])]).bytes, failsWith: "TorchScript")
+        try expect(
+            ZipWriter([.init("a/data.pkl", good), .init("a/constants.pkl", [])]).bytes, failsWith: "TorchScript")
         let whole = archive { _ in }
-        for length in stride(from: 4, to: whole.count, by: 37) { #expect(try message(Array(whole.prefix(length))) != nil) }
+        for length in stride(from: 4, to: whole.count, by: 37) {
+            #expect(try message(Array(whole.prefix(length))) != nil)
+        }
     }
 
     @Test func aZipBombIsRefused() throws {
@@ -153,6 +164,8 @@ import Testing
     }
 
     @Test func anOldCheckpointSaysHowToSaveItAgain() throws {
-        try expect([0x80, 2, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E], failsWith: "re-save it")
+        try expect(
+            [0x80, 2, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E],
+            failsWith: "re-save it")
     }
 }

@@ -19,7 +19,8 @@ package struct PickleWriter {
 
     /// A view of a storage, as `torch.save` writes it.
     package mutating func tensor(
-        _ shape: [Int], strides: [Int]? = nil, offset: Int = 0, storage: String = "0", count: Int, type: String = "Float"
+        _ shape: [Int], strides: [Int]? = nil, offset: Int = 0, storage: String = "0", count: Int,
+        type: String = "Float"
     ) {
         var dense = [Int](repeating: 1, count: shape.count)
         for axis in shape.indices.dropLast().reversed() { dense[axis] = dense[axis + 1] &* shape[axis + 1] }
@@ -57,9 +58,12 @@ package struct PickleWriter {
 package enum PyTorchSamples {
     /// An archive as `torch.save` writes it.
     package static func archive(
-        _ pickle: [UInt8], storages: [(String, [UInt8])] = [("0", (0..<64).map { UInt8($0) })], isBigEndian: Bool = false
+        _ pickle: [UInt8], storages: [(String, [UInt8])] = [("0", (0..<64).map { UInt8($0) })],
+        isBigEndian: Bool = false
     ) -> [UInt8] {
-        var zip = ZipWriter([.init("a/data.pkl", pickle), .init("a/byteorder", Array((isBigEndian ? "big" : "little").utf8))])
+        var zip = ZipWriter([
+            .init("a/data.pkl", pickle), .init("a/byteorder", Array((isBigEndian ? "big" : "little").utf8)),
+        ])
         zip.entries += storages.map { .init("a/data/" + $0.0, $0.1) }
         return zip.bytes
     }
@@ -72,14 +76,20 @@ package enum PyTorchSamples {
 
     /// Pickles that a reader must accept; their storage "0" has 64 bytes.
     package static let validPickles: [(name: String, bytes: [UInt8])] = [
-        ("dense", pickle { $0.table([("w", { $0.tensor([4, 4], count: 16) }), ("b", { $0.tensor([4], offset: 12, count: 16) })]) }),
+        (
+            "dense",
+            pickle {
+                $0.table([("w", { $0.tensor([4, 4], count: 16) }), ("b", { $0.tensor([4], offset: 12, count: 16) })])
+            }
+        ),
         ("strided", pickle { $0.table([("w", { $0.tensor([4, 3], strides: [1, 4], offset: 2, count: 16) })]) }),
         ("half", pickle { $0.table([("w", { $0.tensor([32], count: 32, type: "Half") })]) }),
         (
             "nested",
             pickle {
                 $0.table([
-                    ("epoch", { $0.integer(3) }), ("model", { $0.table([("module.w", { $0.tensor([2, 2], count: 16) })]) }),
+                    ("epoch", { $0.integer(3) }),
+                    ("model", { $0.table([("module.w", { $0.tensor([2, 2], count: 16) })]) }),
                     (
                         "args",
                         {
@@ -129,7 +139,10 @@ package enum PyTorchSamples {
             "expanded", "would take",
             pickle { $0.table([("w", { $0.tensor([1 << 40], strides: [0], count: 16) })]) }
         ),
-        ("rank", "more than 32 axes", pickle { $0.table([("w", { $0.tensor([Int](repeating: 1, count: 33), count: 16) })]) }),
+        (
+            "rank", "more than 32 axes",
+            pickle { $0.table([("w", { $0.tensor([Int](repeating: 1, count: 33), count: 16) })]) }
+        ),
         ("storage", "where its tensors need", pickle { $0.table([("w", { $0.tensor([1], count: 1 << 40) })]) }),
         ("absent", "is missing", pickle { $0.table([("w", { $0.tensor([1], storage: "../0", count: 16) })]) }),
         ("empty", "no state dict", pickle { $0.raw("}") }),

@@ -26,13 +26,15 @@ package struct ZipWriter {
             directory += [0x50, 0x4B, 1, 2] + littleEndian(20, 2) + common + littleEndian(0, 2 + 2 + 2 + 2 + 4)
             directory += littleEndian(offset, 4) + Array(entry.name.utf8)
         }
-        let end = [0x50, 0x4B, 5, 6] + littleEndian(0, 4) + littleEndian(entries.count, 2) + littleEndian(entries.count, 2)
+        let end =
+            [0x50, 0x4B, 5, 6] + littleEndian(0, 4) + littleEndian(entries.count, 2) + littleEndian(entries.count, 2)
         return file + directory + end + littleEndian(directory.count, 4) + littleEndian(file.count, 4) + [0, 0]
     }
 
     /// What a local header and the directory have in common, up to the length of the name.
     private static func header(_ entry: Entry) -> [UInt8] {
-        littleEndian(20, 2) + littleEndian(Int(entry.flags), 2) + littleEndian(Int(entry.method), 2) + littleEndian(0, 4)
+        littleEndian(20, 2) + littleEndian(Int(entry.flags), 2) + littleEndian(Int(entry.method), 2)
+            + littleEndian(0, 4)
             + littleEndian(Int(entry.checksum ?? checksum(entry.data)), 4) + littleEndian(entry.data.count, 4)
             + littleEndian(entry.size ?? entry.data.count, 4) + littleEndian(entry.name.utf8.count, 2)
     }

@@ -22,7 +22,9 @@ public enum HDF5ImportError: Error, Equatable, Sendable {
         case .noReader(let path, let program, let problem):
             "\(path): HDF5 is read by the program \(program), which \(problem)"
         case .refused(let path, let object, let problem):
-            object.isEmpty ? "\(path): \(HDF5ImportError.line(problem))" : "\(path): \(object.quotedForMessage) \(HDF5ImportError.line(problem))"
+            object.isEmpty
+                ? "\(path): \(HDF5ImportError.line(problem))"
+                : "\(path): \(object.quotedForMessage) \(HDF5ImportError.line(problem))"
         case .reader(let path, let problem): "\(path): the HDF5 reader \(problem)"
         case .missing(let path, let name): "\(path): lists \(name.quotedForMessage), but does not hold it"
         case .tensor(let path, let name, let problem): "\(path): tensor \(name.quotedForMessage) \(problem)"
@@ -34,6 +36,8 @@ public enum HDF5ImportError: Error, Equatable, Sendable {
 
     /// The reader's words, which a damaged reader could choose, without anything but printable characters.
     private static func line(_ text: String) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.prefix(300).map { $0.value >= 0x20 && $0.value < 0x7F ? $0 : "?" }))
+        String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.prefix(300).map { $0.value >= 0x20 && $0.value < 0x7F ? $0 : "?" }))
     }
 }

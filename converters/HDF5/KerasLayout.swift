@@ -12,7 +12,8 @@ import AlulaGraph
 /// | `embeddings` | `weight` | |
 enum KerasLayout {
     private static let variables = [
-        "kernel": "weight", "depthwise_kernel": "weight", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
+        "kernel": "weight", "depthwise_kernel": "weight", "gamma": "weight", "beta": "bias",
+        "moving_mean": "running_mean",
         "moving_variance": "running_var", "embeddings": "weight",
     ]
 
@@ -26,58 +27,70 @@ enum KerasLayout {
 
     /// Without the `:0` at its end.
     private static func variable(_ name: String) -> String {
-        guard let colon = name.lastIndex(of: ":"), name[name.index(after: colon)...].allSatisfy(\.isNumber) else { return name }
+        guard let colon = name.lastIndex(of: ":"), name[name.index(after: colon)...].allSatisfy(\.isNumber) else {
+            return name
+        }
         return String(name[..<colon])
     }
 
-    /// The tensor under its PyTorch name and in PyTorch's layout.
-    static func tensor(_ keras: String, _ type: DataType, _ shape: [Int], _ data: TensorData) -> CheckpointTensor {
-        let name = name(keras)
+    /// A tensor's name and shape for PyTorch, and the order of its numbers.
+    struct Target {
+        var name: String
+        var shape: [Int]
+        /// nil: the numbers stay where they are.
+        var order: Order?
+    }
+
+    /// From [taps, in, out] to [out, in, taps].
+    struct Order {
+        var taps, inputs, outputs: Int
+        /// Whether both orders are the same.
+        var isTrivial: Bool { outputs == 1 && (taps == 1 || inputs == 1) || taps * inputs == 1 }
+    }
+
+    static func target(_ keras: String, _ shape: [Int]) -> Target {
+        var target = Target(name: name(keras), shape: shape)
         switch (variable(keras.split(separator: "/").last.map(String.init) ?? keras), shape.count) {
         case ("kernel", 2...5):
             let (inputs, outputs) = (shape[shape.count - 2], shape[shape.count - 1])
             let taps = Array(shape.dropLast(2))
-            return CheckpointTensor(
-                name, type, [outputs, inputs] + taps,
-                transposed(data, taps: taps.reduce(1, *), inputs: inputs, outputs: outputs, type))
+            target.shape = [outputs, inputs] + taps
+            target.order = Order(taps: taps.reduce(1, *), inputs: inputs, outputs: outputs)
         case ("depthwise_kernel", 4):
-            let (taps, outputs) = (shape[0] * shape[1], shape[2] * shape[3])
-            return CheckpointTensor(
-                name, type, [outputs, 1, shape[0], shape[1]],
-                transposed(data, taps: taps, inputs: 1, outputs: outputs, type))
-        default: return CheckpointTensor(name, type, shape, data)
+            target.shape = [shape[2] * shape[3], 1, shape[0], shape[1]]
+            target.order = Order(taps: shape[0] * shape[1], inputs: 1, outputs: shape[2] * shape[3])
+        default: break
         }
+        if target.order?.isTrivial == true { target.order = nil }
+        return target
     }
 
-    /// From [taps, in, out] to [out, in, taps].
-    private static func transposed(
-        _ data: TensorData, taps: Int, inputs: Int, outputs: Int, _ type: DataType
-    ) -> TensorData {
-        // Either order of two axes is the same where one of them has one place.
-        if outputs == 1 && (taps == 1 || inputs == 1) || taps * inputs == 1 { return data }
-        return switch type.size {
-        case 1: moved(data, taps, inputs, outputs, as: UInt8.self)
-        case 2: moved(data, taps, inputs, outputs, as: UInt16.self)
-        case 4: moved(data, taps, inputs, outputs, as: UInt32.self)
-        default: moved(data, taps, inputs, outputs, as: UInt64.self)
+    /// The numbers in the other order.
+    static func moved(_ source: UnsafeRawBufferPointer, _ order: Order, _ type: DataType) -> TensorData {
+        switch type.size {
+        case 1: moved(source, order, as: UInt8.self)
+        case 2: moved(source, order, as: UInt16.self)
+        case 4: moved(source, order, as: UInt32.self)
+        default: moved(source, order, as: UInt64.self)
         }
     }
 
     /// In blocks, so that both sides stay in the cache.
     private static func moved<Element: BitwiseCopyable>(
-        _ data: TensorData, _ taps: Int, _ inputs: Int, _ outputs: Int, as type: Element.Type
+        _ bytes: UnsafeRawBufferPointer, _ order: Order, as type: Element.Type
     ) -> TensorData {
+        let (taps, inputs, outputs) = (order.taps, order.inputs, order.outputs)
         let block = 32
-        return data.withElements(of: Element.self) { source in
-            TensorData(count: data.count) { bytes in
-                let target = bytes.assumingMemoryBound(to: Element.self)
-                for firstOutput in stride(from: 0, to: outputs, by: block) {
-                    for firstInput in stride(from: 0, to: inputs, by: block) {
-                        for output in firstOutput..<min(outputs, firstOutput + block) {
-                            for input in firstInput..<min(inputs, firstInput + block) {
-                                for tap in 0..<taps {
-                                    target[(output * inputs + input) * taps + tap] = source[(tap * inputs + input) * outputs + output]
-                                }
+        let source = bytes.assumingMemoryBound(to: Element.self)
+        return TensorData(count: bytes.count) { memory in
+            let target = memory.assumingMemoryBound(to: Element.self)
+            for firstOutput in stride(from: 0, to: outputs, by: block) {
+                for firstInput in stride(from: 0, to: inputs, by: block) {
+                    for output in firstOutput..<min(outputs, firstOutput + block) {
+                        for input in firstInput..<min(inputs, firstInput + block) {
+                            for tap in 0..<taps {
+                                target[(output * inputs + input) * taps + tap] =
+                                    source[(tap * inputs + input) * outputs + output]
                             }
                         }
                     }

@@ -33,7 +33,8 @@ final class ReaderProcess {
         close(ends[1])
         pipeEnd = ends[0]
         guard code == 0 else {
-            throw .noReader(path: path, program: program, problem: "cannot be started: " + String(cString: strerror(code)))
+            throw .noReader(
+                path: path, program: program, problem: "cannot be started: " + String(cString: strerror(code)))
         }
     }
 
@@ -103,12 +104,16 @@ final class ReaderProcess {
             var request = pollfd(fd: pipeEnd, events: Int16(POLLIN), revents: 0)
             let ready = poll(&request, 1, Int32(clamping: silence))
             if ready == 0 { throw .reader(path: path, problem: "was silent for \(silence / 1000) s and was ended") }
-            if ready < 0, errno != EINTR { throw .reader(path: path, problem: "cannot be read: " + String(cString: strerror(errno))) }
+            if ready < 0, errno != EINTR {
+                throw .reader(path: path, problem: "cannot be read: " + String(cString: strerror(errno)))
+            }
             if ready < 0 { continue }
             let got = Foundation.read(pipeEnd, address, count)
             if got > 0 { return got }
             if got == 0 { throw ended() }
-            if errno != EINTR { throw .reader(path: path, problem: "cannot be read: " + String(cString: strerror(errno))) }
+            if errno != EINTR {
+                throw .reader(path: path, problem: "cannot be read: " + String(cString: strerror(errno)))
+            }
         }
     }
 
@@ -133,7 +138,10 @@ final class ReaderProcess {
         // As POSIX lays out the status of waitpid: a signal in the low seven bits, else a code above them.
         let signal = status & 0x7F
         switch signal {
-        case 0: return .reader(path: path, problem: "ended early (code \(status >> 8 & 0xFF)): the file is damaged or asks for too much memory")
+        case 0:
+            return .reader(
+                path: path,
+                problem: "ended early (code \(status >> 8 & 0xFF)): the file is damaged or asks for too much memory")
         case SIGXCPU, SIGKILL: return .reader(path: path, problem: "was ended after \(seconds) s of processor time")
         default: return .reader(path: path, problem: "crashed (signal \(signal)): the file is damaged")
         }

@@ -12,7 +12,8 @@ struct RecordReader {
 
     enum Record {
         case names(Names)
-        case tensor(path: String, DataType, [Int], TensorData)
+        /// Its bytes follow: `read` must take them before the next record.
+        case tensor(path: String, DataType, [Int], byteCount: Int)
     }
 
     private static let magic = Array("ALULAH5\u{1}".utf8)
@@ -69,14 +70,17 @@ struct RecordReader {
         let count = try number(8)
         guard SafetensorsEntry.byteCount(type, shape) == count else { throw nonsense("a wrong size") }
         guard count <= budget else {
-            throw .tensor(path: path, name: name, problem: "would take \(count) bytes, more than the \(budget) left for a file of this size")
+            throw .tensor(
+                path: path, name: name,
+                problem: "would take \(count) bytes, more than the \(budget) left for a file of this size")
         }
         budget -= count
-        let process = process
-        let data = try TensorData(count: count) { (target) throws(HDF5ImportError) in try process.read(into: target) }
         tensors += 1
-        return .tensor(path: name, type, shape, data)
+        return .tensor(path: name, type, shape, byteCount: count)
     }
+
+    /// The bytes of a tensor.
+    func read(into target: UnsafeMutableRawBufferPointer) throws(HDF5ImportError) { try process.read(into: target) }
 
     private mutating func countObject() throws(HDF5ImportError) {
         objects += 1

@@ -134,7 +134,9 @@ struct PickleReader {
 
     private mutating func line() throws(PickleError) -> String {
         let rest = bytes[position...]
-        guard let end = rest.prefix(1024).firstIndex(of: UInt8(ascii: "\n")) else { throw malformed("a name without an end") }
+        guard let end = rest.prefix(1024).firstIndex(of: UInt8(ascii: "\n")) else {
+            throw malformed("a name without an end")
+        }
         let text = String(decoding: bytes[position..<end], as: UTF8.self)
         position = end + 1
         return text
@@ -242,7 +244,9 @@ struct PickleReader {
             dictionaries.append([])
         case .dictionary:
             dictionaries.append([])
-            if case .sequence(let list)? = arguments.first { dictionaries[dictionaries.count - 1] = try pairs(sequences[list]) }
+            if case .sequence(let list)? = arguments.first {
+                dictionaries[dictionaries.count - 1] = try pairs(sequences[list])
+            }
         case .rebuildTensor: return try tensor(arguments, dataType: nil)
         case .rebuildTypedTensor:
             guard arguments.count > 6, case .global(.dataType(let type)) = arguments[6] else {
@@ -260,7 +264,9 @@ struct PickleReader {
     private func pairs(_ list: [PickleValue]) throws(PickleError) -> [(key: PickleValue, value: PickleValue)] {
         var pairs: [(key: PickleValue, value: PickleValue)] = []
         for item in list {
-            guard case .sequence(let index) = item, sequences[index].count == 2 else { throw malformed("a key without a value") }
+            guard case .sequence(let index) = item, sequences[index].count == 2 else {
+                throw malformed("a key without a value")
+            }
             pairs.append((sequences[index][0], sequences[index][1]))
         }
         return pairs
@@ -275,7 +281,9 @@ struct PickleReader {
         else { throw malformed("a reference to something that is no storage") }
         let storage = PickledStorage(key: texts[key], dataType: type, count: count)
         if let known = storageOfKey[storage.key] {
-            guard storages[known] == storage else { throw malformed("storage \(storage.key.quotedForMessage) has two types") }
+            guard storages[known] == storage else {
+                throw malformed("storage \(storage.key.quotedForMessage) has two types")
+            }
             return stack.append(.storage(known))
         }
         storageOfKey[storage.key] = storages.count
@@ -289,7 +297,9 @@ struct PickleReader {
             let type = dataType ?? storages[storage].dataType
         else { throw malformed("a tensor without a storage, an offset, a shape and strides") }
         let (shape, strides) = (try integers(sizes), try integers(steps))
-        guard shape.count == strides.count, offset >= 0 else { throw malformed("a tensor whose shape does not fit its strides") }
+        guard shape.count == strides.count, offset >= 0 else {
+            throw malformed("a tensor whose shape does not fit its strides")
+        }
         guard shape.count <= limits.rank else { throw .limit("axes in a tensor", limits.rank) }
         tensors.append(PickledTensor(storage: storage, dataType: type, offset: offset, shape: shape, strides: strides))
         return .tensor(tensors.count - 1)

@@ -61,7 +61,9 @@ enum PickleGlobal: Equatable {
             "pathlib.PureWindowsPath", "collections.Counter", "datetime.datetime", "datetime.timedelta",
         ]
         for name in inert { known[name] = .inert }
-        for name in ["int", "float", "bool", "str", "bytes", "complex", "list", "tuple", "set", "frozenset", "slice", "range"] {
+        for name in [
+            "int", "float", "bool", "str", "bytes", "complex", "list", "tuple", "set", "frozenset", "slice", "range",
+        ] {
             known["builtins." + name] = .inert
             known["__builtin__." + name] = .inert
         }

@@ -63,7 +63,9 @@ private struct ArchivedCheckpoint {
         var loaded: [Int: TensorData] = [:]
         for (name, index) in state.tensors {
             guard name.utf8.count <= limits.nameBytes else {
-                throw .tensor(path: path, name: name, problem: "has a name of \(name.utf8.count) bytes, the limit is \(limits.nameBytes)")
+                throw .tensor(
+                    path: path, name: name,
+                    problem: "has a name of \(name.utf8.count) bytes, the limit is \(limits.nameBytes)")
             }
             let tensor = pickle.tensors[index]
             let count = try elementCount(tensor, name)
@@ -77,7 +79,9 @@ private struct ArchivedCheckpoint {
         }
         var notes: [String] = []
         if let key = state.key, !state.otherKeys.isEmpty {
-            notes.append("the checkpoint's weights are those under \(key); \(state.otherKeys.joined(separator: ", ")) were not used")
+            notes.append(
+                "the checkpoint's weights are those under \(key); \(state.otherKeys.joined(separator: ", ")) were not used"
+            )
         }
         return (checkpoint, notes)
     }
@@ -114,10 +118,12 @@ private struct ArchivedCheckpoint {
             isTooLarge = isTooLarge || overflow || reachOverflow || sumOverflow
             (count, last) = (product, sum)
         }
-        guard !isTooLarge, last < available, !count.multipliedReportingOverflow(by: tensor.dataType.size).overflow else {
+        guard !isTooLarge, last < available, !count.multipliedReportingOverflow(by: tensor.dataType.size).overflow
+        else {
             throw .tensor(
                 path: path, name: name,
-                problem: "of shape \(Shape(tensor.shape).description) reaches beyond its storage of \(available) elements")
+                problem:
+                    "of shape \(Shape(tensor.shape).description) reaches beyond its storage of \(available) elements")
         }
         return count
     }
@@ -128,7 +134,11 @@ private struct ArchivedCheckpoint {
     ) throws(PyTorchImportError) -> TensorData {
         let width = tensor.dataType.size
         if count == 0 { return TensorData(elements: [UInt8]()) }
-        if tensor.isDense { return TensorData(storage.storage, storage.offset + tensor.offset * width..<storage.offset + (tensor.offset + count) * width) }
+        if tensor.isDense {
+            return TensorData(
+                storage.storage,
+                storage.offset + tensor.offset * width..<storage.offset + (tensor.offset + count) * width)
+        }
         try archive.reserve(count * width, for: name)
         var index = [Int](repeating: 0, count: tensor.shape.count)
         return storage.withUnsafeBytes { source in

@@ -22,6 +22,7 @@ public struct PyTorchLimits: Sendable, Equatable {
     /// What may be allocated for a file of that size.
     func budget(fileBytes: Int) -> Int {
         let (product, overflow) = fileBytes.multipliedReportingOverflow(by: expansionRatio)
-        return overflow ? Int.max : product.addingReportingOverflow(expansionBytes).overflow ? Int.max : product + expansionBytes
+        return overflow
+            ? Int.max : product.addingReportingOverflow(expansionBytes).overflow ? Int.max : product + expansionBytes
     }
 }

@@ -43,7 +43,8 @@ final class ZipArchive {
     func reserve(_ bytes: Int, for entry: String) throws(PyTorchImportError) {
         guard bytes <= budget else {
             throw .archive(
-                path: path, entry: entry, problem: "would take \(bytes) bytes, more than the \(budget) left for a file of this size")
+                path: path, entry: entry,
+                problem: "would take \(bytes) bytes, more than the \(budget) left for a file of this size")
         }
         budget -= bytes
     }
@@ -58,7 +59,8 @@ final class ZipArchive {
         else { throw .archive(path: path, entry: name, problem: "cannot be read: " + lastProblem) }
         guard status.encryption_method == 0 else { throw .archive(path: path, entry: name, problem: "is encrypted") }
         guard [ZIP_CM_STORE, ZIP_CM_DEFLATE].contains(Int32(status.comp_method)) else {
-            throw .archive(path: path, entry: name, problem: "is compressed by method \(status.comp_method), not by deflate")
+            throw .archive(
+                path: path, entry: name, problem: "is compressed by method \(status.comp_method), not by deflate")
         }
         if let size, size != count {
             throw .archive(path: path, entry: name, problem: "has \(count) bytes, where its tensors need \(size)")

@@ -113,7 +113,8 @@ extension CheckpointTensor {
     /// - Parameters:
     ///   - mask: what was added, rounded, to a number at places that do not count; these tell a number that no other place has.
     ///   - column: the column that a query and a key read.
-    package func biasTable(columns: Int, mask: Float = 0, column: (_ query: Int, _ key: Int) -> Int) -> CheckpointTensor {
+    package func biasTable(columns: Int, mask: Float = 0, column: (_ query: Int, _ key: Int) -> Int) -> CheckpointTensor
+    {
         let rank = shape.count
         let (heads, queries, keys) = (shape[rank - 3], shape[rank - 2], shape[rank - 1])
         var sums = [Double](repeating: 0, count: heads * columns)

@@ -41,7 +41,8 @@ enum HDF5Fuzz: FuzzTarget {
         } catch {
             let message = error.message
             if case .noReader = error { return .inconsistent(message) }
-            return message.isPlainMessage ? .refused(message.messageKind) : .inconsistent("message is not one printable line: \(message)")
+            return message.isPlainMessage
+                ? .refused(message.messageKind) : .inconsistent("message is not one printable line: \(message)")
         }
     }
 }

@@ -27,12 +27,15 @@ enum PyTorchFuzz: FuzzTarget {
             var sum = 0
             for tensor in checkpoint.tensors {
                 for byte in tensor.data.array(of: UInt8.self) { sum &+= Int(byte) }
-                if tensor.data.count != tensor.shape.reduce(tensor.dataType.size, *) { return .inconsistent("\(tensor.name) has a wrong size") }
+                if tensor.data.count != tensor.shape.reduce(tensor.dataType.size, *) {
+                    return .inconsistent("\(tensor.name) has a wrong size")
+                }
             }
             return .accepted("\(checkpoint.tensors.count) \(sum < 0)")
         } catch {
             let message = error.message
-            return message.isPlainMessage ? .refused(message.messageKind) : .inconsistent("message is not one printable line: \(message)")
+            return message.isPlainMessage
+                ? .refused(message.messageKind) : .inconsistent("message is not one printable line: \(message)")
         }
     }
 }

@@ -144,7 +144,11 @@ extension String {
     package var messageKind: String {
         var (result, isQuoted) = ("", false)
         for character in self {
-            if character == "\"" { isQuoted.toggle() } else if !isQuoted, !character.isNumber { result.append(character) }
+            if character == "\"" {
+                isQuoted.toggle()
+            } else if !isQuoted, !character.isNumber {
+                result.append(character)
+            }
         }
         return result
     }
