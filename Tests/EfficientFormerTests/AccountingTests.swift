@@ -14,6 +14,15 @@ import Testing
 
     private static let mixer = "efficientformer.encoder.last_stage.meta3D_layers.blocks.0.token_mixer."
 
+    @Test(arguments: ["tf_efficient_former_for_image_classification_with_teacher.", "tf_efficient_former_model_2."])
+    func tensorFlowsScopeIsNoPartOfTheNames(_ scope: String) throws {
+        let (configuration, checkpoint) = try sample()
+        let plain = try EfficientFormer.build(configuration, checkpoint)
+        let scoped = try EfficientFormer.build(configuration, try checkpoint.renamed { scope + $0 })
+        #expect(scoped.report.unused == [] && scoped.report.naming == plain.report.naming)
+        expectEqual(scoped.graph, plain.graph, "\(scope)")
+    }
+
     @Test func everyTensorIsAccountedFor() throws {
         let (configuration, checkpoint) = try sample()
         let report = try EfficientFormer.build(configuration, checkpoint).report

@@ -27,10 +27,16 @@ import Testing
     @Test func convertRecordsTheSource() throws {
         let file = try ModelFile(contentsOf: sample.model)
         let record = try #require(file.metadata["alula.source"])
-        #expect(record.contains("\"name\":\"model.safetensors\""))
+        #expect(record.contains("\"architecture\":\"efficientformer\"") && record.contains("\"weights_sha256\":\""))
         #expect(!record.contains(sample.folder.path))
+        let again = sample.folder.file("again.alula")
+        let json = try Tool.succeed("convert", sample.source, "-o", again, "--json").json()
+        let source = try #require(json["source"] as? [String: Any])
+        #expect(source["format"] as? String == "safetensors")
+        let files = try #require(source["files"] as? [[String: String]])
+        #expect(files.map { $0["name"] } == ["model.safetensors", "config.json", "preprocessor_config.json"])
         let digest = try digest(of: sample.source + "/model.safetensors")
-        #expect(digest.map { record.contains($0) } ?? true)
+        #expect(digest.map { $0 == files[0]["sha256"] } ?? true)
         #expect(file.metadata["alula.labels"] != nil)
         #expect(file.metadata["alula.preprocess"]?.contains("\"kind\":\"image\"") == true)
     }

@@ -42,19 +42,4 @@ struct ReferenceTests {
         #expect(try #require(report["logits_sqnr_db"] as? Double) > 15)
         try Tool.succeed("verify", folder.file("q.alula"))
     }
-
-    @Test func otherFormatsAreNamed() throws {
-        let folder = try TemporaryFolder()
-        for (file, name) in [
-            ("tf_model.h5", "HDF5"), ("pytorch_model.bin", "PyTorch"),
-        ] {
-            let path = Fixtures.path("hf_efficientformer_tiny_a/" + file)
-            let outcome = try Tool.alula("convert", path, "-o", folder.file("x.alula"))
-            #expect(outcome.status == 1)
-            #expect(
-                outcome.error.contains(file) && outcome.error.contains(name)
-                    && outcome.error.contains("not supported yet"))
-        }
-        #expect(folder.contents.isEmpty)
-    }
 }

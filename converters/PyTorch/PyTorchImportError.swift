@@ -19,7 +19,7 @@ public enum PyTorchImportError: Error, Equatable, Sendable {
         switch self {
         case .unreadable(let path, let problem): "\(path): \(problem)"
         case .legacy(let path):
-            "\(path): is a PyTorch checkpoint from before version 1.6; re-save it in PyTorch: "
+            "\(path): is a PyTorch checkpoint in the form from before version 1.6; re-save it in PyTorch: "
                 + "torch.save(torch.load(path, map_location='cpu', weights_only=True), path)"
         case .torchScript(let path):
             "\(path): is a TorchScript program; save its weights in PyTorch: torch.save(torch.jit.load(path).state_dict(), path)"

@@ -79,9 +79,7 @@ private struct ArchivedCheckpoint {
         }
         var notes: [String] = []
         if let key = state.key, !state.otherKeys.isEmpty {
-            notes.append(
-                "the checkpoint's weights are those under \(key); \(state.otherKeys.joined(separator: ", ")) were not used"
-            )
+            notes.append("the weights are those under \(key); not used: \(state.otherKeys.joined(separator: ", "))")
         }
         return (checkpoint, notes)
     }

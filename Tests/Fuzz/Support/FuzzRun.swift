@@ -142,14 +142,8 @@ extension String {
 
     /// Without numbers and quoted names, so that messages of one kind are equal.
     package var messageKind: String {
-        var (result, isQuoted) = ("", false)
-        for character in self {
-            if character == "\"" {
-                isQuoted.toggle()
-            } else if !isQuoted, !character.isNumber {
-                result.append(character)
-            }
-        }
-        return result
+        let plain = split(separator: "\"", omittingEmptySubsequences: false).enumerated().filter { $0.offset % 2 == 0 }
+        return plain.flatMap { $0.element.split(separator: " ") }.filter { !$0.contains(where: \.isNumber) }
+            .joined(separator: " ")
     }
 }
