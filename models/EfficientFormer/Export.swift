@@ -35,10 +35,10 @@ extension EfficientFormer {
             graph, rebuilt: rebuilt, weights: weights, specification(configuration), architecture: report.architecture,
             configuration: configurationJSON(configuration),
             // The library's class without a head has no prefix.
-            name: { isHeadless ? String($0.dropFirst(TensorName.backbonePrefix.count)) : $0 }
-        ) { tensor, index in
-            tensor.kind == .attentionBiasIndices ? attentionBiasIndex(index / tokens, index % tokens, side: side) : 0
-        }
+            name: { isHeadless ? String($0.dropFirst(TensorName.backbonePrefix.count)) : $0 },
+            integers: { tensor, index in
+                tensor.kind == .attentionBiasIndices ? attentionBiasIndex(index / tokens, index % tokens, side: side) : 0
+            })
     }
 
     private static func squareRoot(_ number: Int) -> Int? { (1...64).first { $0 * $0 == number } }
