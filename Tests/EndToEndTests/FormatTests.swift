@@ -64,6 +64,9 @@ struct FormatTests {
         #expect((json["tensors"] as? [String: Int])?["unused"] == 0)
         try Tool.succeed("convert", Fixtures.path("hf_efficientformer_tiny_a"), "-o", folder.file("twin.alula"))
         #expect(try bytes(folder.file("m.alula")) == bytes(folder.file("twin.alula")))
+        // The file alone, known by its name, takes the configuration beside it.
+        try Tool.succeed("convert", source + "/" + name, "-o", folder.file("alone.alula"))
+        #expect(try bytes(folder.file("alone.alula")) == bytes(folder.file("twin.alula")))
     }
 
     /// Content decides, not the name.

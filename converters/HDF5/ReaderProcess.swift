@@ -23,7 +23,7 @@ final class ReaderProcess {
         (self.path, self.seconds, self.silence) = (path, seconds, silence)
         let program = ReaderProcess.program
         guard access(program, X_OK) == 0 else {
-            throw .noReader(path: path, program: program, problem: "is missing")
+            throw .noReader(path: path, program: program, problem: "is missing: it goes beside this one")
         }
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .noReader(path: path, program: program, problem: "gets no pipe") }

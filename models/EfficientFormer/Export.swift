@@ -37,7 +37,8 @@ extension EfficientFormer {
             // The library's class without a head has no prefix.
             name: { isHeadless ? String($0.dropFirst(TensorName.backbonePrefix.count)) : $0 },
             integers: { tensor, index in
-                tensor.kind == .attentionBiasIndices ? attentionBiasIndex(index / tokens, index % tokens, side: side) : 0
+                guard tensor.kind == .attentionBiasIndices else { return 0 }
+                return attentionBiasIndex(index / tokens, index % tokens, side: side)
             })
     }
 

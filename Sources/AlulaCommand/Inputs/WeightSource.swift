@@ -30,15 +30,21 @@ struct WeightSource {
     ]
 
     init(_ path: String, configuration override: String?) throws {
-        guard isDirectory(path) else {
-            format = try WeightSource.format(path)
-            (weights, configuration, preprocessor) = (path, override, nil)
-            files = [path] + [override].compactMap { $0 }
-            return
-        }
+        let isFolder = isDirectory(path)
+        let folder = isFolder ? path : path.contains("/") ? String(path[..<path.lastIndex(of: "/")!]) : "."
         let present = { (name: String) -> String? in
-            let file = path + "/" + name
+            let file = folder + "/" + name
             return FileManager.default.fileExists(atPath: file) ? file : nil
+        }
+        guard isFolder else {
+            format = try WeightSource.format(path)
+            weights = path
+            // A file of a Hugging Face folder is known by its name; what lies beside any other may belong to anything.
+            let isOfFolder = format != .onnx && WeightSource.weightNames.contains(lastComponent(path))
+            configuration = override ?? (isOfFolder ? present("config.json") : nil)
+            preprocessor = isOfFolder ? present("preprocessor_config.json") : nil
+            files = [path] + [configuration, preprocessor].compactMap { $0 }
+            return
         }
         guard let found = WeightSource.weightNames.lazy.compactMap(present).first else {
             throw Failure(path, "holds none of \(WeightSource.weightNames.joined(separator: ", "))")
