@@ -131,7 +131,9 @@ func biasName(forWeight name: String) -> String {
 /// Whether a node is a mean whose result has its operand's channels, and nobody but other nodes reads it.
 private func keepsChannels(_ index: Int, _ graph: Graph) -> Bool {
     let node = graph.nodes[index]
-    guard case .mean(let mean) = node.op, !graph.outputs.contains(node.outputs[0]) else { return false }
+    guard case .reduce(let mean) = node.op, mean.kind == .mean, !graph.outputs.contains(node.outputs[0]) else {
+        return false
+    }
     return !mean.axes.contains(graph.shape(node.inputs[0]).rank - 1)
 }
 

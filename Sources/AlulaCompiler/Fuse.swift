@@ -95,8 +95,8 @@ private func mixerBranch(_ editor: inout GraphEditor, _ branch: ValueID, _ x: Va
     var editor = GraphEditor(graph)
     for index in graph.nodes.indices {
         let node = editor.graph.nodes[index]
-        guard case .unary(let unary) = node.op, unary.function.isActivation, node.input(1).isNone,
-            let producer = editor.producer(node.inputs[0]), editor.hasSingleUse(node.inputs[0])
+        guard case .unary(let unary) = node.op, unary.function.isActivation, unary.parameters.isEmpty,
+            node.input(1).isNone, let producer = editor.producer(node.inputs[0]), editor.hasSingleUse(node.inputs[0])
         else { continue }
         let layer = editor.graph.nodes[producer]
         if layer.op.isWeighted, layer.op.weightedActivation == nil, layer.input(WeightedOperand.residual).isNone {
@@ -110,11 +110,15 @@ private func mixerBranch(_ editor: inout GraphEditor, _ branch: ValueID, _ x: Va
 }
 
 extension UnaryFunction {
-    /// Functions that kernels apply to their result in place.
+    /// Functions that follow layers: f32 kernels apply those without parameters to their result, int8 kernels all of them by a table.
     var isActivation: Bool {
         switch self {
-        case .relu, .relu6, .gelu, .geluTanh, .silu, .sigmoid, .tanh, .hardSwish, .hardSigmoid: true
-        case .exp, .log, .sqrt, .rsqrt, .reciprocal, .negate, .abs, .erf: false
+        case .relu, .relu6, .gelu, .geluTanh, .silu, .sigmoid, .tanh, .hardSwish, .hardSigmoid, .softplus, .softsign,
+            .mish, .swish, .leakyRelu, .elu, .thresholdedRelu, .clip:
+            true
+        case .exp, .log, .sqrt, .rsqrt, .reciprocal, .negate, .abs, .erf, .sin, .cos, .tan, .asin, .acos, .atan, .sinh,
+            .cosh, .asinh, .acosh, .atanh, .floor, .ceil, .sign, .round, .shrink:
+            false
         }
     }
 }

@@ -52,7 +52,7 @@ struct QuantizedWeights {
 }
 
 /// The 256 results of a function of one u8 number; nil only requantizes.
-func activationTable(_ function: UnaryFunction?, from: Quantization, to: Quantization) -> [UInt8] {
+func activationTable(_ function: Unary?, from: Quantization, to: Quantization) -> [UInt8] {
     (0..<256).map { level in
         let x = Double(from.scale) * Double(level - Int(from.zeroPoint))
         let y = function.map { $0.value(x) } ?? x
@@ -61,10 +61,11 @@ func activationTable(_ function: UnaryFunction?, from: Quantization, to: Quantiz
     }
 }
 
-extension UnaryFunction {
+extension Unary {
     /// The function in f64.
     func value(_ x: Double) -> Double {
-        switch self {
+        let parameter = { (index: Int) in Double(parameters[index]) }
+        return switch function {
         case .relu: max(x, 0)
         case .relu6: min(max(x, 0), 6)
         case .sigmoid: 1 / (1 + Foundation.exp(-x))
@@ -77,11 +78,37 @@ extension UnaryFunction {
         case .negate: -x
         case .abs: Swift.abs(x)
         case .erf: Foundation.erf(x)
+        case .sin: Foundation.sin(x)
+        case .cos: Foundation.cos(x)
+        case .tan: Foundation.tan(x)
+        case .asin: Foundation.asin(x)
+        case .acos: Foundation.acos(x)
+        case .atan: Foundation.atan(x)
+        case .sinh: Foundation.sinh(x)
+        case .cosh: Foundation.cosh(x)
+        case .asinh: Foundation.asinh(x)
+        case .acosh: Foundation.acosh(x)
+        case .atanh: Foundation.atanh(x)
+        case .floor: x.rounded(.down)
+        case .ceil: x.rounded(.up)
+        case .round: x.rounded(.toNearestOrEven)
+        case .sign: x > 0 ? 1 : x < 0 ? -1 : x
         case .gelu: 0.5 * x * (1 + Foundation.erf(x / 2.0.squareRoot()))
         case .geluTanh: 0.5 * x * (1 + Foundation.tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)))
         case .silu: x / (1 + Foundation.exp(-x))
         case .hardSwish: x * min(max(x + 3, 0), 6) / 6
         case .hardSigmoid: min(max(x / 6 + 0.5, 0), 1)
+        case .softplus: softplus(x)
+        case .softsign: x / (1 + Swift.abs(x))
+        case .mish: x * Foundation.tanh(softplus(x))
+        case .swish: x / (1 + Foundation.exp(-parameter(0) * x))
+        case .leakyRelu: x < 0 ? parameter(0) * x : x
+        case .elu: parameter(1) * (x > 0 ? x : parameter(0) * Foundation.expm1(parameter(2) * x))
+        case .thresholdedRelu: x > parameter(0) ? x : 0
+        case .shrink: x > parameter(0) ? x - parameter(1) : x < -parameter(0) ? x + parameter(1) : 0
+        case .clip: min(max(parameter(2) * x + parameter(3), parameter(0)), parameter(1))
         }
     }
+
+    private func softplus(_ x: Double) -> Double { max(x, 0) + Foundation.log1p(Foundation.exp(-Swift.abs(x))) }
 }

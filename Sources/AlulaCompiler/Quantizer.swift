@@ -134,11 +134,11 @@ public struct Quantizer {
             if activationUser(of: id) == nil { try addWeighted(node, id) }
         case .unary(let unary):
             if let producer = weightedProducer(of: node.inputs[0]), activationUser(of: node.inputs[0]) == index {
-                try addWeighted(source.nodes[producer], id, activation: unary.function)
+                try addWeighted(source.nodes[producer], id, activation: unary)
             } else {
                 let x = try u8(node.inputs[0])
                 let quantization = try quantization(id)
-                let table = activationTable(unary.function, from: result.type(x).quantization!, to: quantization)
+                let table = activationTable(unary, from: result.type(x).quantization!, to: quantization)
                 add(node.op, [x, addTable(table, id)], for: id, quantization)
             }
         case .attention(let attention): try addAttention(node, attention)
@@ -146,13 +146,15 @@ public struct Quantizer {
         case .poolMixer: try addPoolMixer(node)
         case .pool(let pool) where pool.kind == .average:
             add(node.op, [try u8(node.inputs[0])], for: id, try quantization(id))
-        case .mean: add(node.op, [try u8(node.inputs[0])], for: id, try quantization(id))
+        case .reduce(let reduce) where reduce.isSummation && reduce.hasNeighbouringAxes:
+            add(node.op, [try u8(node.inputs[0])], for: id, try quantization(id))
         case .binary(let binary) where isPlainAddition(binary, node):
             add(node.op, [try u8(node.inputs[0]), try u8(node.inputs[1])], for: id, try quantization(id))
         case .concat: try addConcat(node)
         case .reshape, .transpose, .slice, .split, .gather, .roll, .pad, .expand, .pool: try addMovement(node)
-        case .resize(let resize) where resize.mode == .nearest: try addMovement(node)
-        case .binary, .matmul, .softmax, .batchNorm, .convTranspose2D, .resize, .quantize, .dequantize, .requantize:
+        case .resample: try addResample(node)
+        case .binary, .select, .matmul, .softmax, .batchNorm, .convTranspose2D, .reduce, .topK, .quantize, .dequantize,
+            .requantize:
             try addFloat(node)
         }
     }
@@ -184,6 +186,11 @@ public struct Quantizer {
         let types = node.outputs.map { TensorType(.u8, source.shape($0), quantization) }
         let ids = result.addNode(node.op, inputs, types: types, names: node.outputs.map { source[$0].name })
         for (old, new) in zip(node.outputs, ids) { define(old, u8: new) }
+    }
+
+    private mutating func addResample(_ node: Node) throws(CompilerError) {
+        let inputs = [try u8(node.inputs[0]), try float(node.inputs[1]), try float(node.inputs[2])]
+        add(node.op, inputs, for: node.outputs[0], try quantization(node.outputs[0]))
     }
 
     /// The parts are brought to the whole's scale by tables where theirs differs.
@@ -269,9 +276,9 @@ public struct Quantizer {
     }
 
     /// A convolution or linear layer giving source value `id`, which is its own result or that of the activation behind it.
-    private mutating func addWeighted(_ node: Node, _ id: ValueID, activation: Activation = nil) throws(CompilerError) {
+    private mutating func addWeighted(_ node: Node, _ id: ValueID, activation: Unary? = nil) throws(CompilerError) {
         guard let weights = source.floats(node.inputs[WeightedOperand.weight]) else { return try addFloat(node) }
-        let function = activation ?? node.op.weightedActivation
+        let function = activation ?? node.op.weightedActivation.map { Unary($0) }
         let x = try u8(node.inputs[0])
         let input = result.type(x).quantization!
         // Logits and other f32 outputs come straight from the accumulator.
@@ -281,7 +288,7 @@ public struct Quantizer {
         var target = output
         var table: ValueID = .none
         var preActivation: Quantization? = nil
-        if let function, function != .relu, function != .relu6 {
+        if let function, function != Unary(.relu), function != Unary(.relu6) {
             target = try preActivationQuantization(node.outputs[0], function)
             preActivation = target
             table = addTable(activationTable(function, from: target, to: output), id)
@@ -303,7 +310,7 @@ public struct Quantizer {
         ]
         let residual = node.input(WeightedOperand.residual)
         if !residual.isNone { inputs.append(try u8(residual)) }
-        let op = node.op.withActivation(function, preActivation: preActivation)
+        let op = node.op.withActivation(function?.function, preActivation: preActivation)
         if isFinal {
             floats[Int(id.index)] = result.addNode(op, inputs, types: [source.type(id)], names: [source[id].name])[0]
         } else {
@@ -316,7 +323,7 @@ public struct Quantizer {
     }
 
     /// The range before an activation: where the function is flat it is cut, so that the 256 steps lie where they matter.
-    private func preActivationQuantization(_ id: ValueID, _ function: UnaryFunction) throws(CompilerError)
+    private func preActivationQuantization(_ id: ValueID, _ function: Unary) throws(CompilerError)
         -> Quantization
     {
         guard let range = calibration.range(id, before: function.value) else {

@@ -85,14 +85,14 @@ public struct Graph: Sendable {
             throw .invalidNode(
                 operator: op.name, value: name, problem: "gives \(shapes.count) results where one is used")
         }
-        return addNode(op, inputs, types: [TensorType(resultDataType(op, inputs), shapes[0])], names: [name])[0]
+        return addNode(op, inputs, types: [TensorType(resultDataType(op, inputs, 0), shapes[0])], names: [name])[0]
     }
 
-    /// Appends a node with several results (split).
+    /// Appends a node with several results (split, top_k).
     public mutating func addAll(_ op: Operator, _ inputs: [ValueID]) throws(GraphError) -> [ValueID] {
-        let type = resultDataType(op, inputs)
         let shapes = try op.resultShapes(operandTypes(inputs))
-        return addNode(op, inputs, types: shapes.map { TensorType(type, $0) }, names: [])
+        let types = shapes.enumerated().map { TensorType(resultDataType(op, inputs, $0), $1) }
+        return addNode(op, inputs, types: types)
     }
 
     /// Appends a node with declared result types; `verify` checks them.
@@ -116,10 +116,8 @@ public struct Graph: Sendable {
         inputs.map { $0.isNone ? nil : type($0) }
     }
 
-    private func resultDataType(_ op: Operator, _ inputs: [ValueID]) -> DataType {
-        if case .quantize = op { return .u8 }
-        if case .dequantize = op { return .f32 }
-        return inputs.first.map { $0.isNone ? .f32 : type($0).dataType } ?? .f32
+    private func resultDataType(_ op: Operator, _ inputs: [ValueID], _ index: Int) -> DataType {
+        op.numericRule.resultType(index, inputs.first.map { $0.isNone ? .f32 : type($0).dataType } ?? .f32)
     }
 
     // MARK: Queries

@@ -8,12 +8,14 @@ public enum Operator: Sendable, Equatable {
     case attention(Attention)
     case binary(Binary)
     case unary(Unary)
+    case select(Select)
     case batchNorm(BatchNorm)
     case layerNorm(LayerNorm)
     case softmax(Softmax)
     case pool(Pool)
     case poolMixer(PoolMixer)
-    case mean(Mean)
+    case reduce(Reduce)
+    case topK(TopK)
     case reshape(Reshape)
     case transpose(Transpose)
     case slice(Slice)
@@ -23,7 +25,7 @@ public enum Operator: Sendable, Equatable {
     case roll(Roll)
     case pad(Pad)
     case expand(Expand)
-    case resize(Resize)
+    case resample(Resample)
     case quantize(Quantize)
     case dequantize(Dequantize)
     case requantize(Requantize)
@@ -38,12 +40,14 @@ public enum Operator: Sendable, Equatable {
         case .attention(let op): try visitor.visit(op)
         case .binary(let op): try visitor.visit(op)
         case .unary(let op): try visitor.visit(op)
+        case .select(let op): try visitor.visit(op)
         case .batchNorm(let op): try visitor.visit(op)
         case .layerNorm(let op): try visitor.visit(op)
         case .softmax(let op): try visitor.visit(op)
         case .pool(let op): try visitor.visit(op)
         case .poolMixer(let op): try visitor.visit(op)
-        case .mean(let op): try visitor.visit(op)
+        case .reduce(let op): try visitor.visit(op)
+        case .topK(let op): try visitor.visit(op)
         case .reshape(let op): try visitor.visit(op)
         case .transpose(let op): try visitor.visit(op)
         case .slice(let op): try visitor.visit(op)
@@ -53,7 +57,7 @@ public enum Operator: Sendable, Equatable {
         case .roll(let op): try visitor.visit(op)
         case .pad(let op): try visitor.visit(op)
         case .expand(let op): try visitor.visit(op)
-        case .resize(let op): try visitor.visit(op)
+        case .resample(let op): try visitor.visit(op)
         case .quantize(let op): try visitor.visit(op)
         case .dequantize(let op): try visitor.visit(op)
         case .requantize(let op): try visitor.visit(op)
@@ -104,8 +108,12 @@ public enum Operator: Sendable, Equatable {
             self = .binary(try Binary(kind, &attributes))
             return
         }
-        if let kind = UnaryFunction(rawValue: name) {
-            self = .unary(Unary(kind))
+        if let function = UnaryFunction(rawValue: name) {
+            self = .unary(try Unary(function, &attributes))
+            return
+        }
+        if let kind = Reduce.Kind(rawValue: name) {
+            self = .reduce(try Reduce(kind, &attributes))
             return
         }
         switch name {
@@ -120,7 +128,8 @@ public enum Operator: Sendable, Equatable {
         case "avg_pool": self = .pool(try Pool(.average, &attributes))
         case "max_pool": self = .pool(try Pool(.maximum, &attributes))
         case "pool_mixer": self = .poolMixer(try PoolMixer(&attributes))
-        case "mean": self = .mean(try Mean(&attributes))
+        case "select": self = .select(Select())
+        case "top_k": self = .topK(try TopK(&attributes))
         case "reshape": self = .reshape(try Reshape(&attributes))
         case "transpose": self = .transpose(try Transpose(&attributes))
         case "slice": self = .slice(try Slice(&attributes))
@@ -130,7 +139,7 @@ public enum Operator: Sendable, Equatable {
         case "roll": self = .roll(try Roll(&attributes))
         case "pad": self = .pad(try Pad(&attributes))
         case "expand": self = .expand(try Expand(&attributes))
-        case "resize": self = .resize(try Resize(&attributes))
+        case "resample": self = .resample(try Resample(&attributes))
         case "quantize": self = .quantize(Quantize())
         case "dequantize": self = .dequantize(Dequantize())
         case "requantize": self = .requantize(Requantize())

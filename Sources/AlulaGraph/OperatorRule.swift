@@ -17,6 +17,18 @@ package enum NumericRule: Sendable {
     case movement
     case quantize
     case dequantize
+    /// f32 to f32 values and their i32 indices.
+    case ranking
+
+    /// The element type of result `index` when the first operand has this one, for graphs that are not quantized.
+    package func resultType(_ index: Int, _ operand: DataType) -> DataType {
+        switch self {
+        case .quantize: .u8
+        case .dequantize: .f32
+        case .ranking: index == 0 ? .f32 : .i32
+        case .arithmetic, .float, .movement: operand
+        }
+    }
 }
 
 /// What each operator's attribute struct provides. Used through `Operator`'s switch, never as an existential.

@@ -42,8 +42,8 @@ public struct Shape: Sendable, Equatable, ExpressibleByArrayLiteral {
 
     /// Kernels index with 32-bit integers, so one tensor stays below 2^31 elements.
     public static let maximumElements = Int(Int32.max)
-    /// Strided kernels carry up to six axes.
-    public static let maximumRank = 6
+    /// Strided kernels carry up to eight axes.
+    public static let maximumRank = 8
 
     /// As in graph text: `[1,224,224,3]`.
     public var description: String {

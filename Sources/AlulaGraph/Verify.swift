@@ -65,17 +65,9 @@ extension Graph {
 
     private func checkTypes(_ node: Node, _ result: String) throws(GraphError) {
         let x = type(node.inputs[0])
-        let expectedTypes: [DataType]
-        switch node.op.numericRule {
-        case .float: expectedTypes = [.f32]
-        case .quantize: expectedTypes = [.u8]
-        case .dequantize: expectedTypes = [.f32]
-        case .movement: expectedTypes = [x.dataType]
-        case .arithmetic(let f32Result): expectedTypes = x.dataType == .u8 ? (f32Result ? [.u8, .f32] : [.u8]) : [.f32]
-        }
         let wantsOperand: DataType? =
             switch node.op.numericRule {
-            case .float, .quantize: .f32
+            case .float, .quantize, .ranking: .f32
             case .dequantize: .u8
             case .movement: nil
             case .arithmetic: x.dataType == .u8 ? .u8 : .f32
@@ -87,11 +79,16 @@ extension Graph {
         if x.dataType == .u8, self[node.inputs[0]].constant == nil, x.quantization == nil {
             throw .invalidNode(operator: node.op.name, value: result, problem: "its u8 operand has no scale")
         }
-        for id in node.outputs {
-            guard expectedTypes.contains(type(id).dataType) else {
+        for (index, id) in node.outputs.enumerated() {
+            let expected = node.op.numericRule.resultType(index, x.dataType)
+            var isKnown = type(id).dataType == expected
+            if case .arithmetic(f32Result: true) = node.op.numericRule {
+                isKnown = isKnown || type(id).dataType == .f32
+            }
+            guard isKnown else {
                 throw .typeMismatch(
                     operator: node.op.name, value: displayName(id), declared: type(id).dataType.name,
-                    expected: expectedTypes[0].name)
+                    expected: expected.name)
             }
             try checkActivationType(node.op.name, id)
             if case .movement = node.op.numericRule, type(id).quantization != x.quantization {
@@ -117,6 +114,7 @@ extension Graph {
                 wanted = .f32
             case ("table", true): wanted = .u8
             case ("indices", _): wanted = .i32
+            case ("weights", _): wanted = .f32
             case ("multiplier", false), ("table", false):
                 throw .invalidNode(operator: node.op.name, value: result, problem: "\(name) is for int8 operands")
             default: wanted = type(node.inputs[0]).dataType

@@ -1,7 +1,7 @@
-// Elementwise families: unary_f32, binary_f32, affine_f32, add_u8, quantize, dequantize. Included once by the file of each instruction set.
+// Elementwise families: unary_f32, binary_f32, select_f32, affine_f32, add_u8, quantize, dequantize. Included once by the file of each instruction set.
 #include "kernels_internal.h"
 #include "math_body.h"
-#include "power.h"
+#include "transcendental.h"
 #include "unary.h"
 
 #define ALULA_EACH(expression)                              \
@@ -11,7 +11,21 @@
     }                                                       \
     break;
 
-static void apply_unary(int32_t function, const float *in, float *out, size_t n) {
+static void apply_with_parameters(int32_t function, const float *q, const float *in, float *out, size_t n) {
+    float first = q[0], second = q[1], third = q[2], fourth = q[3];
+    switch ((alula_unary)function) {
+    case ALULA_SWISH: ALULA_EACH(alula_swishf(x, first))
+    case ALULA_LEAKY_RELU: ALULA_EACH(alula_leaky_reluf(x, first))
+    case ALULA_ELU: ALULA_EACH(alula_eluf(x, first, second, third))
+    case ALULA_THRESHOLDED_RELU: ALULA_EACH(alula_thresholded_reluf(x, first))
+    case ALULA_SHRINK: ALULA_EACH(alula_shrinkf(x, first, second))
+    case ALULA_CLIP: ALULA_EACH(alula_clampf(x * third + fourth, first, second))
+    default: break;
+    }
+}
+
+// q: the function's parameters, for those that have some.
+static void apply_unary(int32_t function, const float *q, const float *in, float *out, size_t n) {
     switch ((alula_unary)function) {
     case ALULA_NONE: ALULA_EACH(x)
     case ALULA_RELU: ALULA_EACH(alula_reluf(x))
@@ -31,17 +45,36 @@ static void apply_unary(int32_t function, const float *in, float *out, size_t n)
     case ALULA_NEGATE: ALULA_EACH(alula_negatef(x))
     case ALULA_ABS: ALULA_EACH(alula_absf(x))
     case ALULA_ERF: ALULA_EACH(alula_erff(x))
+    case ALULA_SIN: ALULA_EACH(alula_sinf(x))
+    case ALULA_COS: ALULA_EACH(alula_cosf(x))
+    case ALULA_TAN: ALULA_EACH(alula_tanf_trigonometric(x))
+    case ALULA_ASIN: ALULA_EACH(alula_asinf(x))
+    case ALULA_ACOS: ALULA_EACH(alula_acosf(x))
+    case ALULA_ATAN: ALULA_EACH(alula_atanf(x))
+    case ALULA_SINH: ALULA_EACH(alula_sinhf(x))
+    case ALULA_COSH: ALULA_EACH(alula_coshf(x))
+    case ALULA_ASINH: ALULA_EACH(alula_asinhf(x))
+    case ALULA_ACOSH: ALULA_EACH(alula_acoshf(x))
+    case ALULA_ATANH: ALULA_EACH(alula_atanhf(x))
+    case ALULA_FLOOR: ALULA_EACH(alula_floorf(x))
+    case ALULA_CEIL: ALULA_EACH(alula_ceilf(x))
+    case ALULA_SIGN: ALULA_EACH(alula_signf(x))
+    case ALULA_ROUND: ALULA_EACH(alula_roundf(x))
+    case ALULA_SOFTPLUS: ALULA_EACH(alula_softplusf(x))
+    case ALULA_SOFTSIGN: ALULA_EACH(alula_softsignf(x))
+    case ALULA_MISH: ALULA_EACH(alula_mishf(x))
+    default: apply_with_parameters(function, q, in, out, n);
     }
 }
 
 void ALULA_SYMBOL(unary_f32_apply)(int32_t function, float *x, size_t n) {
-    if (function != ALULA_NONE) apply_unary(function, x, x, n);
+    if (function != ALULA_NONE) apply_unary(function, 0, x, x, n);
 }
 
 void ALULA_SYMBOL(unary_f32)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_unary_f32_args *p = args;
-    apply_unary(p->function, p->input + begin, p->output + begin, end - begin);
+    apply_unary(p->function, p->parameters, p->input + begin, p->output + begin, end - begin);
 }
 
 void ALULA_SYMBOL(affine_f32)(const void *args, size_t begin, size_t end, void *scratch) {
@@ -59,6 +92,7 @@ void ALULA_SYMBOL(affine_f32)(const void *args, size_t begin, size_t end, void *
 
 ALULA_INLINE float maximum(float x, float y) { return ((x > y) | (x != x)) ? x : y; }    // NaN if either is
 ALULA_INLINE float minimum(float x, float y) { return ((x < y) | (x != x)) ? x : y; }
+ALULA_INLINE float truth(bool holds) { return holds ? 1.0f : 0.0f; }
 
 // The strides of the usual cases are constants, so that the loops vectorise.
 #define ALULA_ROW(expression)                                                                    \
@@ -96,6 +130,16 @@ static void binary_row(int32_t function, const float *a, int64_t sa, const float
     case ALULA_MAX: ALULA_ROW(maximum(x, y))
     case ALULA_MIN: ALULA_ROW(minimum(x, y))
     case ALULA_POW: power_row(a, sa, b, sb, out, n); break;
+    case ALULA_EQUAL: ALULA_ROW(truth(x == y))
+    case ALULA_LESS: ALULA_ROW(truth(x < y))
+    case ALULA_LESS_EQUAL: ALULA_ROW(truth(x <= y))
+    case ALULA_PRELU: ALULA_ROW(alula_leaky_reluf(x, y))
+    case ALULA_MOD:
+        for (size_t i = 0; i < n; i++) out[i] = alula_modf(a[(int64_t)i * sa], b[(int64_t)i * sb]);
+        break;
+    case ALULA_FMOD:
+        for (size_t i = 0; i < n; i++) out[i] = alula_fmodf(a[(int64_t)i * sa], b[(int64_t)i * sb]);
+        break;
     }
 }
 
@@ -114,6 +158,49 @@ void ALULA_SYMBOL(binary_f32)(const void *args, size_t begin, size_t end, void *
             b += (int64_t)index * p->b_strides[axis];
         }
         binary_row(p->function, p->a + a, p->a_strides[last], p->b + b, p->b_strides[last], p->output + row * n, n);
+    }
+}
+
+// ---- Select -------------------------------------------------------------------------------------------------------------------
+
+// The strides of the last axis are 0 or 1 in nearly all cases.
+#define ALULA_SELECT_ROW(sc, sa, sb)                                                                                                           \
+    if (p->condition_strides[last] == sc && p->a_strides[last] == sa && p->b_strides[last] == sb) {                                           \
+        ALULA_VECTORIZE for (size_t i = 0; i < n; i++) {                                                                                       \
+            float x = a[i * sa], y = b[i * sb];                                                                                                \
+            out[i] = c[i * sc] != 0.0f ? x : y;                                                                                                \
+        }                                                                                                                                      \
+        return;                                                                                                                                \
+    }
+
+static void select_row(const alula_select_f32_args *p, const float *c, const float *a, const float *b, float *out) {
+    int32_t last = p->rank - 1;
+    size_t n = (size_t)p->shape[last];
+    ALULA_SELECT_ROW(1, 1, 1)
+    ALULA_SELECT_ROW(1, 1, 0)
+    ALULA_SELECT_ROW(1, 0, 1)
+    ALULA_SELECT_ROW(0, 1, 1)
+    for (size_t i = 0; i < n; i++) {
+        bool holds = c[(int64_t)i * p->condition_strides[last]] != 0.0f;
+        out[i] = holds ? a[(int64_t)i * p->a_strides[last]] : b[(int64_t)i * p->b_strides[last]];
+    }
+}
+
+void ALULA_SYMBOL(select_f32)(const void *args, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const alula_select_f32_args *p = args;
+    int32_t last = p->rank - 1;
+    for (size_t row = begin; row < end; row++) {
+        int64_t c = 0, a = 0, b = 0;
+        size_t rest = row;
+        for (int32_t axis = last - 1; axis >= 0; axis--) {
+            int64_t index = (int64_t)(rest % (size_t)p->shape[axis]);
+            rest /= (size_t)p->shape[axis];
+            c += index * p->condition_strides[axis];
+            a += index * p->a_strides[axis];
+            b += index * p->b_strides[axis];
+        }
+        select_row(p, p->condition + c, p->a + a, p->b + b, p->output + row * (size_t)p->shape[last]);
     }
 }
 

@@ -134,3 +134,33 @@ ALULA_INLINE float alula_rsqrtf(float x) { return 1.0f / alula_sqrtf(x); }
 ALULA_INLINE float alula_reciprocalf(float x) { return 1.0f / x; }
 ALULA_INLINE float alula_negatef(float x) { return -x; }
 ALULA_INLINE float alula_identityf(float x) { return x; }
+
+// The nearest integer, ties to even; numbers from 2^23 up are integers.
+ALULA_INLINE float alula_roundf(float x) {
+    float size = alula_absf(x);
+    return size < 8388608.0f ? alula_copysignf((size + 8388608.0f) - 8388608.0f, x) : x;
+}
+ALULA_INLINE float alula_floorf(float x) {
+    float nearest = alula_roundf(x);
+    return alula_copysignf(nearest > x ? nearest - 1.0f : nearest, x);
+}
+ALULA_INLINE float alula_ceilf(float x) { return -alula_floorf(-x); }
+ALULA_INLINE float alula_signf(float x) {
+    float sign = (float)(x > 0.0f) - (float)(x < 0.0f);
+    return x == x ? sign : x;
+}
+
+ALULA_INLINE float alula_softsignf(float x) { return x / (1.0f + alula_absf(x)); }
+// x * tanh(log(1 + e)), e = exp(x), is x * (e^2 + 2 e) / (e^2 + 2 e + 2); from 20 up it is x. Error <= 4 ulp.
+ALULA_INLINE float alula_mishf(float x) {
+    float e = alula_expf(x > 20.0f ? 20.0f : x), p = e * e + 2.0f * e;
+    return x > 20.0f ? x : x * (p / (p + 2.0f));
+}
+ALULA_INLINE float alula_swishf(float x, float alpha) { return x / (1.0f + alula_expf(-(alpha * x))); }
+ALULA_INLINE float alula_leaky_reluf(float x, float slope) { return x < 0.0f ? slope * x : x; }
+ALULA_INLINE float alula_thresholded_reluf(float x, float alpha) { return x > alpha ? x : (x == x ? 0.0f : x); }
+ALULA_INLINE float alula_shrinkf(float x, float lambda, float bias) {
+    float y = x > lambda ? x - bias : 0.0f;
+    y = x < -lambda ? x + bias : y;
+    return x == x ? y : x;
+}

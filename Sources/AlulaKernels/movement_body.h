@@ -1,4 +1,4 @@
-// Families that move data: copy, fill, gather, resize. Included once by the file of each instruction set.
+// Families that move data: copy, fill, gather. Included once by the file of each instruction set.
 #include "kernels_internal.h"
 #include "instruction_set.h"
 
@@ -130,19 +130,17 @@ void ALULA_SYMBOL(fill)(const void *args, size_t begin, size_t end, void *scratc
     }
 }
 
-#define ALULA_GATHER_SINGLES(type)                                                                        \
-    {                                                                                                     \
-        const type *in = (const type *)p->input + o * n;                                                  \
-        type *out = (type *)p->output + o * count;                                                        \
-        for (size_t i = 0; i < count; i++) out[i] = in[p->index[i]];                                      \
-    }                                                                                                     \
+#define ALULA_GATHER_SINGLES(type)                                                                                        \
+    for (size_t i = 0; i < rows; i++) ((type *)p->output)[begin + i] = ((const type *)p->input)[o * n + (size_t)index[i]]; \
     break;
 
 void ALULA_SYMBOL(gather)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_gather_args *p = args;
     size_t n = (size_t)p->n, count = (size_t)p->count, bytes = (size_t)p->inner * (size_t)p->element_bytes;
-    for (size_t o = begin; o < end; o++) {
+    while (begin < end) {
+        size_t o = begin / count, first = begin % count, rows = alula_min_size(count - first, end - begin);
+        const int32_t *index = p->index + first;
         switch (p->inner == 1 ? p->element_bytes : 0) {
         case 1: ALULA_GATHER_SINGLES(uint8_t)
         case 2: ALULA_GATHER_SINGLES(uint16_t)
@@ -150,74 +148,10 @@ void ALULA_SYMBOL(gather)(const void *args, size_t begin, size_t end, void *scra
         case 8: ALULA_GATHER_SINGLES(uint64_t)
         default: {
             const uint8_t *in = (const uint8_t *)p->input + o * n * bytes;
-            uint8_t *out = (uint8_t *)p->output + o * count * bytes;
-            for (size_t i = 0; i < count; i++) move_bytes(out + i * bytes, in + (size_t)p->index[i] * bytes, bytes);
+            uint8_t *out = (uint8_t *)p->output + begin * bytes;
+            for (size_t i = 0; i < rows; i++) move_bytes(out + i * bytes, in + (size_t)index[i] * bytes, bytes);
         }
         }
-    }
-}
-
-// ---- Resize ---------------------------------------------------------------------------------------------------------------------------
-
-// The input index of output index x, in exact integers: round(x * (in - 1) / (out - 1)) with corners aligned, floor((x + 1/2) * in / out) for
-// half_pixel (PyTorch's nearest-exact), otherwise floor(x * in / out) (PyTorch's nearest).
-ALULA_INLINE int32_t nearest(const alula_resize_args *p, int32_t x, int32_t in, int32_t out) {
-    int64_t index;
-    if (p->align_corners) index = out > 1 ? (2 * (int64_t)x * (in - 1) + (out - 1)) / (2 * ((int64_t)out - 1)) : 0;
-    else if (p->half_pixel) index = (2 * (int64_t)x + 1) * in / (2 * (int64_t)out);
-    else index = (int64_t)x * in / out;
-    return alula_min_i32((int32_t)index, in - 1);
-}
-
-static void resize_nearest_row(const alula_resize_args *p, size_t row) {
-    size_t b = row / (size_t)p->out_h, pixel = (size_t)p->c * (size_t)p->element_bytes;
-    int32_t y = nearest(p, (int32_t)(row % (size_t)p->out_h), p->in_h, p->out_h);
-    const uint8_t *in = (const uint8_t *)p->input + (b * (size_t)p->in_h + (size_t)y) * (size_t)p->in_w * pixel;
-    uint8_t *out = (uint8_t *)p->output + row * (size_t)p->out_w * pixel;
-    for (int32_t x = 0; x < p->out_w; x++) {
-        move_bytes(out + (size_t)x * pixel, in + (size_t)nearest(p, x, p->in_w, p->out_w) * pixel, pixel);
-    }
-}
-
-// Two neighbours and their weights, as PyTorch computes them.
-typedef struct { size_t first, second; float first_weight, second_weight; } neighbours;
-
-ALULA_INLINE neighbours between(const alula_resize_args *p, int32_t x, int32_t in, int32_t out) {
-    float at;
-    if (p->align_corners) {
-        at = out > 1 ? (float)x * ((float)(in - 1) / (float)(out - 1)) : 0.0f;
-    } else {
-        float scale = (float)in / (float)out;
-        at = p->half_pixel ? ((float)x + 0.5f) * scale - 0.5f : (float)x * scale;
-        at = at > 0.0f ? at : 0.0f;
-    }
-    int32_t first = alula_min_i32((int32_t)at, in - 1);
-    float weight = at - (float)first;
-    return (neighbours){(size_t)first, (size_t)alula_min_i32(first + 1, in - 1), 1.0f - weight, weight};
-}
-
-static void resize_bilinear_row(const alula_resize_args *p, size_t row) {
-    size_t b = row / (size_t)p->out_h, c = (size_t)p->c;
-    neighbours v = between(p, (int32_t)(row % (size_t)p->out_h), p->in_h, p->out_h);
-    const float *image = (const float *)p->input + b * (size_t)p->in_h * (size_t)p->in_w * c;
-    const float *upper = image + v.first * (size_t)p->in_w * c, *lower = image + v.second * (size_t)p->in_w * c;
-    float *out = (float *)p->output + row * (size_t)p->out_w * c;
-    for (int32_t x = 0; x < p->out_w; x++) {
-        neighbours h = between(p, x, p->in_w, p->out_w);
-        const float *a = upper + h.first * c, *a2 = upper + h.second * c, *d = lower + h.first * c, *d2 = lower + h.second * c;
-        float *o = out + (size_t)x * c;
-        ALULA_VECTORIZE for (size_t i = 0; i < c; i++) {
-            float top = h.first_weight * a[i] + h.second_weight * a2[i], bottom = h.first_weight * d[i] + h.second_weight * d2[i];
-            o[i] = v.first_weight * top + v.second_weight * bottom;
-        }
-    }
-}
-
-void ALULA_SYMBOL(resize)(const void *args, size_t begin, size_t end, void *scratch) {
-    (void)scratch;
-    const alula_resize_args *p = args;
-    for (size_t row = begin; row < end; row++) {
-        if (p->bilinear) resize_bilinear_row(p, row);
-        else resize_nearest_row(p, row);
+        begin += rows;
     }
 }

@@ -1,4 +1,4 @@
-// Pooling families: pool_mixer_u8, pool_mixer_f32, pool_u8, pool_f32, mean_u8, mean_f32. Included once by the file of each instruction set.
+// Pooling families: pool_mixer_u8, pool_mixer_f32, pool_u8, pool_f32, mean_u8. Included once by the file of each instruction set.
 #include "kernels_internal.h"
 #include "requantize.h"
 
@@ -259,23 +259,5 @@ void ALULA_SYMBOL(mean_u8)(const void *args, size_t begin, size_t end, void *scr
     for (size_t o = begin; o < end; o++) {
         const uint8_t *in = p->input + o * (size_t)p->n * inner;
         for (size_t block = 0; block < inner; block += BLOCK) mean_u8_block(p, in + block, o * inner + block, inner - block);
-    }
-}
-
-ALULA_INLINE void mean_f32_block(const alula_mean_f32_args *p, const float *in, float *out, size_t n) {
-    size_t count = (size_t)p->n, inner = (size_t)p->inner;
-    f32_block sum = {0};
-    for (size_t j = 0; j < count; j++) ALULA_ADD_F32(sum, in + j * inner)
-    f32_block v = sum * (1.0f / (float)p->n);
-    store_f32(out, (const float *)&v, n);
-}
-
-void ALULA_SYMBOL(mean_f32)(const void *args, size_t begin, size_t end, void *scratch) {
-    (void)scratch;
-    const alula_mean_f32_args *p = args;
-    size_t inner = (size_t)p->inner;
-    for (size_t o = begin; o < end; o++) {
-        const float *in = p->input + o * (size_t)p->n * inner;
-        for (size_t block = 0; block < inner; block += BLOCK) mean_f32_block(p, in + block, p->output + o * inner + block, inner - block);
     }
 }

@@ -13,9 +13,9 @@ ALULA_INLINE uint64_t alula_bits_of_f64(double value) {
     return pun.bits;
 }
 
-// log2 of a positive finite float, relative error about 1e-14.
-ALULA_INLINE double alula_log2_positive(float x) {
-    uint64_t bits = alula_bits_of_f64((double)x);              // floats that are denormal are normal here
+// log2 of a positive, finite, normal double, relative error about 1e-14. (Denormal floats are normal doubles.)
+ALULA_INLINE double alula_log2_positive(double x) {
+    uint64_t bits = alula_bits_of_f64(x);
     uint64_t offset = bits - 0x3FE6A09E667F3BCDull;            // m in [sqrt(1/2), sqrt(2))
     double exponent = (double)((int64_t)offset >> 52);
     double m = alula_f64_from_bits((offset & 0x000FFFFFFFFFFFFFull) + 0x3FE6A09E667F3BCDull);

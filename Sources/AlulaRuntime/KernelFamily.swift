@@ -6,8 +6,8 @@ enum KernelFamily: Sendable, CaseIterable {
     case quantize, dequantize
     case convF32, depthwiseF32, convTransposeF32, matmulF32, attentionF32, layerNormF32, softmaxF32, affineF32,
         poolMixerF32
-    case poolF32, meanF32, unaryF32, binaryF32
-    case copy, fill, gather, resize
+    case poolF32, reduceF32, topKF32, resampleF32, resampleU8, unaryF32, binaryF32, selectF32
+    case copy, fill, gather
 
     /// The entry's kernel, or nil if the build lacks it.
     func kernel(in table: alula_kernel_table) -> alula_kernel? {
@@ -34,13 +34,16 @@ enum KernelFamily: Sendable, CaseIterable {
         case .affineF32: table.affine_f32
         case .poolMixerF32: table.pool_mixer_f32
         case .poolF32: table.pool_f32
-        case .meanF32: table.mean_f32
+        case .reduceF32: table.reduce_f32
+        case .topKF32: table.top_k_f32
+        case .resampleF32: table.resample_f32
+        case .resampleU8: table.resample_u8
         case .unaryF32: table.unary_f32
         case .binaryF32: table.binary_f32
+        case .selectF32: table.select_f32
         case .copy: table.copy
         case .fill: table.fill
         case .gather: table.gather
-        case .resize: table.resize
         }
     }
 
@@ -69,13 +72,16 @@ enum KernelFamily: Sendable, CaseIterable {
         case .affineF32: "affine_f32"
         case .poolMixerF32: "pool_mixer_f32"
         case .poolF32: "pool_f32"
-        case .meanF32: "mean_f32"
+        case .reduceF32: "reduce_f32"
+        case .topKF32: "top_k_f32"
+        case .resampleF32: "resample_f32"
+        case .resampleU8: "resample_u8"
         case .unaryF32: "unary_f32"
         case .binaryF32: "binary_f32"
+        case .selectF32: "select_f32"
         case .copy: "copy"
         case .fill: "fill"
         case .gather: "gather"
-        case .resize: "resize"
         }
     }
 

@@ -73,7 +73,7 @@ extension Session {
     /// An output's bytes, copied.
     public func output(_ index: Int) -> [UInt8] { withOutput(index) { Array($0) } }
 
-    /// An f32 output, or the real numbers that a u8 output stands for.
+    /// An f32 or i32 output, or the real numbers that a u8 output stands for.
     public func outputFloats(_ index: Int) throws(RuntimeError) -> [Float] {
         var result = [Float](repeating: 0, count: outputType(index).shape.elementCount)
         try result.withUnsafeMutableBufferPointer { (target) throws(RuntimeError) in try copyOutput(index, to: target) }
@@ -127,6 +127,9 @@ extension Session {
                 throw .wrongType(name: name, expected: "plain bytes", given: "numbers")
             }
             for position in 0..<target.count { target[position] = quantization.value(source[position]) }
+        case .i32:
+            let numbers = source.bindMemory(to: Int32.self)
+            for position in 0..<target.count { target[position] = Float(numbers[position]) }
         default:
             throw .wrongType(name: name, expected: type.dataType.name, given: "f32")
         }

@@ -58,20 +58,26 @@ struct StridedAxes {
     /// The product of all sizes but the last: kernels call them rows.
     var rows: Int { shape.dropLast().reduce(1, *) }
 
-    // Kernels take up to six axes, in C arrays: tuples in Swift. What follows the last axis is not read.
+    // Kernels take up to eight axes, in C arrays: tuples in Swift. What follows the last axis is not read.
 
-    var kernelShape: (Int32, Int32, Int32, Int32, Int32, Int32) {
-        (sizeAt(0), sizeAt(1), sizeAt(2), sizeAt(3), sizeAt(4), sizeAt(5))
+    var kernelShape: KernelShape {
+        (sizeAt(0), sizeAt(1), sizeAt(2), sizeAt(3), sizeAt(4), sizeAt(5), sizeAt(6), sizeAt(7))
     }
 
-    func kernelStrides(_ tensor: Int) -> (Int64, Int64, Int64, Int64, Int64, Int64) {
+    func kernelStrides(_ tensor: Int) -> KernelStrides {
         let at = strides[tensor]
-        return (strideAt(0, at), strideAt(1, at), strideAt(2, at), strideAt(3, at), strideAt(4, at), strideAt(5, at))
+        return (
+            strideAt(0, at), strideAt(1, at), strideAt(2, at), strideAt(3, at), strideAt(4, at), strideAt(5, at),
+            strideAt(6, at), strideAt(7, at)
+        )
     }
 
     private func sizeAt(_ axis: Int) -> Int32 { axis < rank ? size(shape[axis]) : 1 }
     private func strideAt(_ axis: Int, _ strides: [Int]) -> Int64 { axis < rank ? Int64(strides[axis]) : 0 }
 }
+
+typealias KernelShape = (Int32, Int32, Int32, Int32, Int32, Int32, Int32, Int32)
+typealias KernelStrides = (Int64, Int64, Int64, Int64, Int64, Int64, Int64, Int64)
 
 /// The strides of a dense tensor as an operand whose result has the shape `target`: 0 along repeated and missing axes.
 func broadcastStrides(_ shape: Shape, to target: Shape) -> [Int] {

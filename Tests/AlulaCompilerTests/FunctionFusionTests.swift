@@ -119,6 +119,7 @@ import Testing
             """
         ),
         ("relu", "relu", "%y = max(%x, @is:0) : S"),
+        ("leaky ReLU", "leaky_relu", "%a = mul(%x, @is:0.01) : S\n%y = max(%x, %a) : S"),
         (
             "sigmoid by the exponential", "sigmoid",
             """
@@ -151,7 +152,7 @@ import Testing
         // A clip that is no ReLU 6, a hard-sigmoid of other slope, a leaky ReLU.
         ("%a = min(%x, @is:60) : S\n%y = max(%a, @is:0) : S", ["min", "relu"]),
         ("%a = mul(%x, @is:0.2) : S\n%b = add(%a, @is:0.5) : S\n%y = max(%b, @is:0) : S", ["mul", "add", "relu"]),
-        ("%a = mul(%x, @is:0.01) : S\n%y = max(%x, %a) : S", ["mul", "max"]),
+        ("%a = mul(%x, @is:0.3) : S\n%y = max(%x, %a) : S", ["mul", "max"]),
     ])
     func keepsWhatNoOperatorComputes(body: String, expected: [String]) throws {
         let text = "input %x : S\n\(body)\noutput %y".replacing("S\n", with: "f32[1,5,4,3]\n")

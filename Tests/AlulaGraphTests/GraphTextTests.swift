@@ -1,4 +1,5 @@
 import AlulaGraph
+import Foundation
 import Testing
 
 private let sample = """
@@ -48,7 +49,14 @@ private let sample = """
             ("f32[2,9]", "roll(%x) axis=1 shift=-2 : f32[2,9]"),
             ("f32[2,3]", "pad(%x) before=0,1 after=2,0 value=-1.5 : f32[4,4]"),
             ("f32[1,3]", "expand(%x) shape=2,4,3 : f32[2,4,3]"),
-            ("f32[1,2,2,3]", "resize(%x) size=4,5 mode=bilinear coordinates=align_corners : f32[1,4,5,3]"),
+            ("f32[1,6]", "elu(%x) alpha=1.6733 scale=1.0507 : f32[1,6]"),
+            ("f32[1,6]", "clip(%x) low=-1 scale=0.2 offset=0.5 : f32[1,6]"),
+            ("f32[1,6]", "less_equal(%x, %x) : f32[1,6]"), ("f32[2,6]", "select(%x, %x, %x) : f32[2,6]"),
+            ("f32[2,3,4,5]", "reduce_max(%x) axes=0,2 keep=true : f32[1,3,1,5]"),
+            ("f32[2,3,4,5]", "prod(%x) axes=3 : f32[2,3,4]"),
+            ("f32[2,9]", "top_k(%x) k=3 axis=1 smallest=true last=true : f32[2,3], i32[2,3]"),
+            ("f32[1,9,9,2]", "max_pool(%x) kernel=2 stride=2 dilation=2,1 ceil=true : f32[1,4,5,2]"),
+            ("f32[1,2,2,2,2,2,2,2]", "abs(%x) : f32[1,2,2,2,2,2,2,2]"),
             ("f32[3]", "quantize(%x) : u8[3] scale=1e-9 zero=255"),
         ]
         let weights = ["conv2d": "f32[4,2,3,4]", "conv_transpose2d": "f32[4,3,3,6]", "linear": "f32[5,8]"]
@@ -57,7 +65,9 @@ private let sample = """
             var text = "alula 1\n"
             if let weight = weights[name] { text += "const @w : \(weight)\n" }
             let result = line.split(separator: " : ")[1]
-            text += "input %x : \(input)\n%0 = \(line)\noutput %0 : \(result)\n"
+            let results = result.components(separatedBy: ", ")
+            text += "input %x : \(input)\n" + results.indices.map { "%\($0)" }.joined(separator: ", ") + " = \(line)\n"
+            for (index, type) in results.enumerated() { text += "output %\(index) : \(type)\n" }
             let graph = try Graph(text: text)
             #expect(graph.text == text, "\(name)")
         }
@@ -69,7 +79,7 @@ private let sample = """
         ("alula 1 2\n", "unexpected text"),
         ("alula 1\ninput %x : f99[1]\n", "f99 is not an element type"),
         ("alula 1\ninput %x : f32[0]\noutput %x\n", "empty or too large"),
-        ("alula 1\ninput %x : f32[1,2,3,4,5,6,7]\n", "more than 6 axes"),
+        ("alula 1\ninput %x : f32[1,2,3,4,5,6,7,8,9]\n", "more than 8 axes"),
         ("alula 1\ninput %x : f32[99999999999999999999]\n", "integer"),
         ("alula 1\ninput %x : f32[70000,70000]\noutput %x\n", "too large"),
         ("alula 1\ninput %x : f32[1]\ninput %x : f32[1]\n", "%x is defined twice"),
@@ -89,6 +99,18 @@ private let sample = """
         ("alula 1\ninput %x : f32[2]\n%y = add(%x) : f32[2]\noutput %y\n", "operand b is missing"),
         ("alula 1\ninput %x : f32[2]\n%y, %z = relu(%x) : f32[2]\noutput %y\n", "2 results but 1 types"),
         ("alula 1\ninput %x : f32[2,3]\n%y = softmax(%x) axis=2 : f32[2,3]\noutput %y\n", "axis 2 is not an axis"),
+        ("alula 1\ninput %x : f32[2,3]\n%y = sum(%x) axes=1,0 : f32[]\noutput %y\n", "in ascending order"),
+        ("alula 1\ninput %x : f32[2,3]\n%y, %z = top_k(%x) k=4 axis=1 : f32[2,4], i32[2,4]\noutput %y\n", "k 4 is not"),
+        (
+            "alula 1\ninput %x : f32[2,3]\n%y, %z = top_k(%x) k=1 axis=1 : f32[2,1], f32[2,1]\noutput %y\n",
+            "declared f32"
+        ),
+        ("alula 1\ninput %x : f32[2]\n%y = clip(%x) low=1e99 : f32[2]\noutput %y\n", "low=1e99 is not a number"),
+        ("alula 1\ninput %x : f32[2]\n%y = select(%x, %x) : f32[2]\noutput %y\n", "operand b is missing"),
+        (
+            "alula 1\nconst @i : i32[2,2]\nconst @w : f32[2]\ninput %x : f32[2]\n%y = resample(%x, @i, @w) axis=0 : f32[2]\noutput %y\n",
+            "not two equal tables"
+        ),
         (
             "alula 1\ninput %x : f32[1,4,4,3]\n%y = avg_pool(%x) kernel=9 : f32[1,4,4,3]\noutput %y\n",
             "larger than the padded input"

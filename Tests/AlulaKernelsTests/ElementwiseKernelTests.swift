@@ -7,8 +7,8 @@ private struct Errors: CustomStringConvertible {
     var absolute = 0.0
     var ulps = 0.0
 
-    init(_ function: alula_unary, over x: [Float], _ exact: (Double) -> Double) {
-        let y = KernelHarness.unary(function, x)
+    init(_ function: alula_unary, over x: [Float], parameters: [Float] = [], _ exact: (Double) -> Double) {
+        let y = KernelHarness.unary(function, x, parameters)
         for (x, y) in zip(x, y) {
             let truth = exact(Double(x))
             let error = abs(Double(y) - truth)
@@ -40,7 +40,10 @@ private let special: [Float] = [
 private let functions: [alula_unary] = [
     ALULA_NONE, ALULA_RELU, ALULA_GELU, ALULA_GELU_TANH, ALULA_SILU, ALULA_SIGMOID, ALULA_TANH, ALULA_HARD_SWISH,
     ALULA_HARD_SIGMOID, ALULA_RELU6,
-    ALULA_EXP, ALULA_LOG, ALULA_SQRT, ALULA_RSQRT, ALULA_RECIPROCAL, ALULA_NEGATE, ALULA_ABS, ALULA_ERF,
+    ALULA_EXP, ALULA_LOG, ALULA_SQRT, ALULA_RSQRT, ALULA_RECIPROCAL, ALULA_NEGATE, ALULA_ABS, ALULA_ERF, ALULA_SIN,
+    ALULA_COS, ALULA_TAN, ALULA_ASIN, ALULA_ACOS, ALULA_ATAN, ALULA_SINH, ALULA_COSH, ALULA_ASINH, ALULA_ACOSH,
+    ALULA_ATANH, ALULA_FLOOR, ALULA_CEIL, ALULA_SIGN, ALULA_ROUND, ALULA_SOFTPLUS, ALULA_SOFTSIGN, ALULA_MISH,
+    ALULA_SWISH, ALULA_LEAKY_RELU, ALULA_ELU, ALULA_THRESHOLDED_RELU, ALULA_SHRINK, ALULA_CLIP,
 ]
 
 @Suite struct ElementwiseKernelTests {
@@ -106,6 +109,84 @@ private let functions: [alula_unary] = [
         #expect(errors.absolute < 3e-6)
     }
 
+    /// Those that are worked out in double.
+    @Test func transcendentalFunctionsAreWithinHalfAnUlp() {
+        let near = sweep(-1...1, 100_000)
+        let far = geometric.filter { abs($0) < 1e6 }
+        let unit = near + geometric.filter { abs($0) < 1 }
+        let functions: [(alula_unary, [Float], (Double) -> Double)] = [
+            (ALULA_SIN, sweep(-100...100) + far, { sin($0) }), (ALULA_COS, sweep(-100...100) + far, { cos($0) }),
+            (ALULA_TAN, sweep(-100...100) + far, { tan($0) }), (ALULA_ASIN, unit, { asin($0) }),
+            (ALULA_ACOS, unit, { acos($0) }), (ALULA_ATAN, sweep(-20...20) + geometric, { atan($0) }),
+            (ALULA_SINH, sweep(-89...89) + near, { sinh($0) }), (ALULA_COSH, sweep(-89...89) + near, { cosh($0) }),
+            (ALULA_ASINH, sweep(-20...20) + geometric, { asinh($0) }),
+            (ALULA_ACOSH, sweep(1...20) + geometric.filter { $0 >= 1 }, { acosh($0) }),
+            (ALULA_ATANH, unit.filter { abs($0) < 1 }, { atanh($0) }),
+            (ALULA_SOFTPLUS, sweep(-85...100), { max($0, 0) + log1p(exp(-abs($0))) }),
+        ]
+        for (function, x, exact) in functions {
+            let errors = Errors(function, over: x.filter { abs($0) > 1e-30 || $0 == 0 }, exact)
+            #expect(errors.ulps < 0.51, "function \(function.rawValue): \(errors)")
+        }
+    }
+
+    @Test func transcendentalFunctionsKnowTheirEnds() {
+        let infinity = Float.infinity
+        let cases: [(alula_unary, [Float], [Float])] = [
+            (ALULA_SIN, [0, -0.0], [0, -0.0]), (ALULA_COS, [0], [1]),
+            (ALULA_ASIN, [1, -1], [Float(Double.pi / 2), -Float(Double.pi / 2)]),
+            (ALULA_ACOS, [1, -1], [0, Float(Double.pi)]),
+            (ALULA_ATAN, [infinity, -infinity], [Float(Double.pi / 2), -Float(Double.pi / 2)]),
+            (ALULA_SINH, [infinity, -infinity, 90], [infinity, -infinity, infinity]),
+            (ALULA_COSH, [infinity, -infinity], [infinity, infinity]),
+            (ALULA_ASINH, [infinity, -infinity], [infinity, -infinity]), (ALULA_ACOSH, [1, infinity], [0, infinity]),
+            (ALULA_ATANH, [1, -1], [infinity, -infinity]),
+            (ALULA_SOFTPLUS, [infinity, -infinity, 200], [infinity, 0, 200]),
+            (ALULA_MISH, [infinity, 30], [infinity, 30]), (ALULA_SIGN, [-0.0, 5, -infinity], [0, 1, -1]),
+            (ALULA_ROUND, [0.5, 1.5, -2.5, 8_388_609, -infinity], [0, 2, -2, 8_388_609, -infinity]),
+            (ALULA_FLOOR, [-0.5, 2.9, -1e20], [-1, 2, -1e20]), (ALULA_CEIL, [-0.5, 2.1, 1e20], [-0.0, 3, 1e20]),
+        ]
+        for (function, x, expected) in cases {
+            #expect(KernelHarness.unary(function, x) == expected, "function \(function.rawValue)")
+        }
+        let outside: [(alula_unary, [Float])] = [
+            (ALULA_SIN, [infinity, -infinity]), (ALULA_COS, [infinity]), (ALULA_TAN, [infinity]),
+            (ALULA_ASIN, [1.1, -2]), (ALULA_ACOS, [1.1, -2]), (ALULA_ACOSH, [0.9, -1]), (ALULA_ATANH, [1.1, -3]),
+        ]
+        for (function, x) in outside {
+            #expect(KernelHarness.unary(function, x).allSatisfy { $0.isNaN }, "function \(function.rawValue)")
+        }
+        for function in functions where function != ALULA_THRESHOLDED_RELU && function != ALULA_CLIP {
+            #expect(KernelHarness.unary(function, [.nan])[0].isNaN, "function \(function.rawValue)")
+        }
+    }
+
+    @Test func eluAndMishAreAccurate() {
+        let elu = Errors(
+            ALULA_ELU, over: sweep(-30...5) + geometric.filter { abs($0) < 80 }, parameters: [1.5, 1, 0.5]
+        ) {
+            $0 > 0 ? $0 : 1.5 * expm1(0.5 * $0)
+        }
+        #expect(elu.ulps < 0.51)
+        let mish = Errors(ALULA_MISH, over: sweep(-80...80)) { $0 * tanh(max($0, 0) + log1p(exp(-abs($0)))) }
+        print("elu:", elu, "mish:", mish)
+        #expect(mish.ulps < 4)
+    }
+
+    @Test func functionsTakeParameters() {
+        let x = sweep(-8...8, 10_007)
+        let definitions: [(alula_unary, [Float], (Float) -> Float)] = [
+            (ALULA_LEAKY_RELU, [0.2], { $0 < 0 ? 0.2 * $0 : $0 }),
+            (ALULA_THRESHOLDED_RELU, [1.5], { $0 > 1.5 ? $0 : 0 }),
+            (ALULA_SHRINK, [1, 0.25], { $0 > 1 ? $0 - 0.25 : $0 < -1 ? $0 + 0.25 : 0 }),
+            (ALULA_CLIP, [-1, 2, 0.5, 0.25], { min(max($0 * 0.5 + 0.25, -1), 2) }),
+            (ALULA_SWISH, [1], { KernelHarness.unary(ALULA_SILU, [$0])[0] }),
+        ]
+        for (function, parameters, definition) in definitions {
+            #expect(KernelHarness.unary(function, x, parameters) == x.map(definition), "\(function)")
+        }
+    }
+
     @Test func simpleFunctionsAreExact() {
         let x = sweep(-8...8, 10_007)
         let definitions: [(alula_unary, (Float) -> Float)] = [
@@ -113,7 +194,9 @@ private let functions: [alula_unary] = [
             (ALULA_NEGATE, { -$0 }),
             (ALULA_ABS, { abs($0) }), (ALULA_RECIPROCAL, { 1 / $0 }),
             (ALULA_HARD_SWISH, { $0 * min(max($0 + 3, 0), 6) / 6 }),
-            (ALULA_HARD_SIGMOID, { min(max($0 / 6 + 0.5, 0), 1) }),
+            (ALULA_HARD_SIGMOID, { min(max($0 / 6 + 0.5, 0), 1) }), (ALULA_FLOOR, { $0.rounded(.down) }),
+            (ALULA_CEIL, { $0.rounded(.up) }), (ALULA_ROUND, { $0.rounded(.toNearestOrEven) }),
+            (ALULA_SIGN, { $0 == 0 ? 0 : $0 / abs($0) }), (ALULA_SOFTSIGN, { $0 / (1 + abs($0)) }),
         ]
         for (function, definition) in definitions {
             #expect(KernelHarness.unary(function, x) == x.map(definition), "\(function)")
@@ -132,7 +215,9 @@ private let functions: [alula_unary] = [
                     \.unary_f32, items: input.count, outputs: input.count, of: Float.self,
                     "function \(function.rawValue)"
                 ) {
-                    alula_unary_f32_args(input: memory.pointer, output: $0, function: Int32(function.rawValue))
+                    alula_unary_f32_args(
+                        input: memory.pointer, output: $0, function: Int32(function.rawValue),
+                        parameters: (0.5, 1.5, 0.75, -0.25))
                 }
             }
         }
@@ -186,10 +271,33 @@ private let functions: [alula_unary] = [
         return result
     }
 
+    @Test func remaindersAreExact() {
+        var noise = KernelNoise(10)
+        let values = special + (0..<300).map { _ in Float(bitPattern: UInt32(truncatingIfNeeded: noise.next())) }
+        for x in values {
+            for y in values {
+                let rest = fmodf(x, y)
+                #expect(KernelHarness.same(Self.binary(ALULA_FMOD, x, y), rest) || rest == 0, "fmod \(x) \(y)")
+                let withSign = rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest
+                let value = Self.binary(ALULA_MOD, x, y)
+                #expect(KernelHarness.same(value, withSign) || (value == 0 && withSign == 0), "mod \(x) \(y)")
+            }
+        }
+    }
+
+    @Test func comparisonsOfNaNFail() {
+        for function in [ALULA_EQUAL, ALULA_LESS, ALULA_LESS_EQUAL] {
+            #expect(Self.binary(function, .nan, .nan) == 0 && Self.binary(function, 1, .nan) == 0)
+        }
+    }
+
     @Test func binaryBroadcasts() {
         let definitions: [(alula_binary, (Float, Float) -> Float)] = [
             (ALULA_ADD, { $0 + $1 }), (ALULA_SUB, { $0 - $1 }), (ALULA_MUL, { $0 * $1 }), (ALULA_DIV, { $0 / $1 }),
             (ALULA_MAX, { max($0, $1) }), (ALULA_MIN, { min($0, $1) }), (ALULA_POW, { Self.binary(ALULA_POW, $0, $1) }),
+            (ALULA_EQUAL, { $0 == $1 ? 1 : 0 }), (ALULA_LESS, { $0 < $1 ? 1 : 0 }),
+            (ALULA_LESS_EQUAL, { $0 <= $1 ? 1 : 0 }), (ALULA_PRELU, { $0 < 0 ? $0 * $1 : $0 }),
+            (ALULA_FMOD, { fmodf($0, $1) }), (ALULA_MOD, { Self.binary(ALULA_MOD, $0, $1) }),
         ]
         var noise = KernelNoise(2)
         for (function, definition) in definitions {
@@ -233,6 +341,46 @@ private let functions: [alula_unary] = [
                 }
                 KernelHarness.expectSame(output, expected, label)
             }
+        }
+    }
+
+    @Test func selectBroadcasts() {
+        var noise = KernelNoise(11)
+        for trial in 0..<40 {
+            let shape = [noise.int(1...3), noise.int(1...4), [1, 7, 8, 33, 70][trial % 5]]
+            let shapes = (0..<3).map { _ in shape.map { Bool.random(using: &noise) ? $0 : 1 } }
+            let strides = shapes.map { Self.strides($0) }
+            let condition = KernelMemory(
+                (0..<shapes[0].reduce(1, *)).map { _ in [0, -0.0, 1, .nan, -3][noise.int(0...4)] as Float })
+            let (a, b) = (KernelMemory(noise.floats(200 * 9)), KernelMemory(noise.floats(200 * 9)))
+            let output = KernelHarness.run(
+                \.select_f32, items: shape[0] * shape[1], outputs: shape.reduce(1, *), of: Float.self, "\(shapes)"
+            ) { output in
+                var arguments = alula_select_f32_args()
+                (arguments.condition, arguments.a) = (UnsafePointer(condition.pointer), UnsafePointer(a.pointer))
+                (arguments.b, arguments.output, arguments.rank) = (UnsafePointer(b.pointer), output, 3)
+                withUnsafeMutableBytes(of: &arguments.shape) { $0.bindMemory(to: Int32.self).fill(shape) }
+                for (bytes, values) in zip([0, 1, 2], strides) {
+                    withUnsafeMutablePointer(to: &arguments) { pointer in
+                        let target =
+                            switch bytes {
+                            case 0: UnsafeMutableRawPointer(pointer.pointer(to: \.condition_strides)!)
+                            case 1: UnsafeMutableRawPointer(pointer.pointer(to: \.a_strides)!)
+                            default: UnsafeMutableRawPointer(pointer.pointer(to: \.b_strides)!)
+                            }
+                        for (axis, value) in values.enumerated() {
+                            target.storeBytes(of: value, toByteOffset: 8 * axis, as: Int64.self)
+                        }
+                    }
+                }
+                return arguments
+            }
+            let expected = (0..<shape.reduce(1, *)).map { at -> Float in
+                let index = [at / shape[2] / shape[1], at / shape[2] % shape[1], at % shape[2]]
+                let place = { (tensor: Int) in (0..<3).reduce(0) { $0 + index[$1] * Int(strides[tensor][$1]) } }
+                return condition.pointer[place(0)] != 0 ? a.pointer[place(1)] : b.pointer[place(2)]
+            }
+            KernelHarness.expectSame(output, expected, "\(shapes)")
         }
     }
 

@@ -144,12 +144,14 @@ enum KernelHarness {
     }
 
     /// Alula's own function of one value, which tests of composed kernels take as given.
-    static func unary(_ function: alula_unary, _ x: [Float]) -> [Float] {
+    static func unary(_ function: alula_unary, _ x: [Float], _ parameters: [Float] = []) -> [Float] {
+        let value = { (index: Int) in index < parameters.count ? parameters[index] : 0 }
         var output = x
         x.withUnsafeBufferPointer { input in
             output.withUnsafeMutableBufferPointer { output in
                 var arguments = alula_unary_f32_args(
-                    input: input.baseAddress, output: output.baseAddress, function: Int32(function.rawValue))
+                    input: input.baseAddress, output: output.baseAddress, function: Int32(function.rawValue),
+                    parameters: (value(0), value(1), value(2), value(3)))
                 scalar.unary_f32(&arguments, 0, input.count, nil)
             }
         }

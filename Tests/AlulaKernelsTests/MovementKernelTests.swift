@@ -25,7 +25,7 @@ import Testing
         var layouts: [Layout] = []
         for shape in [
             [1], [5], [3, 40], [17, 33], [64, 48], [2, 3, 4], [49, 2, 16], [3, 20, 35], [2, 2, 3, 4, 5],
-            [2, 1, 2, 3, 2, 17], [16, 16], [32, 31], [1, 100, 3],
+            [2, 1, 2, 3, 2, 17], [2, 2, 1, 2, 3, 2, 2, 5], [16, 16], [32, 31], [1, 100, 3],
         ] {
             let dense = dense(shape)
             layouts.append(Layout(shape: shape, inputStrides: dense, outputStrides: dense))
@@ -109,7 +109,7 @@ import Testing
                 let label = "\((outer, n, inner, count)) bytes \(bytes)"
                 let row = inner * bytes
                 let output = KernelHarness.run(
-                    \.gather, items: outer, outputs: outer * count * row, of: UInt8.self, label
+                    \.gather, items: outer * count, outputs: outer * count * row, of: UInt8.self, label
                 ) {
                     alula_gather_args(
                         input: input.pointer, index: index.pointer, output: $0, element_bytes: Int32(bytes),
@@ -123,112 +123,11 @@ import Testing
             }
         }
     }
-
-    // MARK: Resize
-
-    // (input height, width, output height, width)
-    private let sizes = [(1, 1, 3, 2), (4, 5, 8, 10), (7, 6, 3, 4), (5, 5, 5, 5), (3, 2, 1, 1), (6, 9, 13, 7)]
-
-    private func arguments<Element>(
-        _ size: (Int, Int, Int, Int), _ c: Int, _ input: KernelMemory<Element>, _ output: UnsafeMutablePointer<Element>,
-        bilinear: Bool, mode: Int
-    ) -> alula_resize_args {
-        alula_resize_args(
-            input: input.pointer, output: output, batch: 2, in_h: Int32(size.0), in_w: Int32(size.1),
-            out_h: Int32(size.2), out_w: Int32(size.3),
-            c: Int32(c), element_bytes: Int32(MemoryLayout<Element>.size), bilinear: bilinear ? 1 : 0,
-            align_corners: mode == 1 ? 1 : 0,
-            half_pixel: mode == 2 ? 1 : 0)
-    }
-
-    @Test func nearestRepeatsPixels() {
-        var noise = KernelNoise(4)
-        func source(_ x: Int, _ input: Int, _ output: Int, _ mode: Int) -> Int {
-            let position: Double
-            switch mode {
-            case 1:
-                position =
-                    output > 1 ? (Double(x * (input - 1)) / Double(output - 1)).rounded(.toNearestOrAwayFromZero) : 0
-            case 2: position = ((Double(x) + 0.5) * Double(input) / Double(output) + 1e-12).rounded(.down)
-            default: position = (Double(x) * Double(input) / Double(output) + 1e-12).rounded(.down)
-            }
-            return min(Int(position), input - 1)
-        }
-        for size in sizes {
-            for mode in 0...2 {
-                for c in [1, 3, 17, 40] {
-                    let input = KernelMemory(noise.bytes(2 * size.0 * size.1 * c))
-                    let label = "\(size) mode \(mode) c \(c)"
-                    let output = KernelHarness.run(
-                        \.resize, items: 2 * size.2, outputs: 2 * size.2 * size.3 * c, of: UInt8.self, label
-                    ) {
-                        arguments(size, c, input, $0, bilinear: false, mode: mode)
-                    }
-                    let expected = (0..<2 * size.2).flatMap { row in
-                        (0..<size.3).flatMap { x in
-                            let y = row / size.2 * size.0 + source(row % size.2, size.0, size.2, mode)
-                            return (0..<c).map {
-                                input.pointer[(y * size.1 + source(x, size.1, size.3, mode)) * c + $0]
-                            }
-                        }
-                    }
-                    KernelHarness.expectSame(output, expected, label)
-                }
-            }
-        }
-    }
-
-    @Test func bilinearInterpolates() {
-        var noise = KernelNoise(5)
-        func source(_ x: Int, _ input: Int, _ output: Int, _ mode: Int) -> Double {
-            switch mode {
-            case 1: return output > 1 ? Double(x * (input - 1)) / Double(output - 1) : 0
-            case 2: return max((Double(x) + 0.5) * Double(input) / Double(output) - 0.5, 0)
-            default: return Double(x) * Double(input) / Double(output)
-            }
-        }
-        for size in sizes {
-            for mode in 0...2 {
-                for c in [1, 5, 32] {
-                    let input = KernelMemory(noise.floats(2 * size.0 * size.1 * c))
-                    let label = "\(size) mode \(mode) c \(c)"
-                    let output = KernelHarness.run(
-                        \.resize, items: 2 * size.2, outputs: 2 * size.2 * size.3 * c, of: Float.self, label
-                    ) {
-                        arguments(size, c, input, $0, bilinear: true, mode: mode)
-                    }
-                    var index = 0
-                    for row in 0..<2 * size.2 {
-                        for x in 0..<size.3 {
-                            let v = source(row % size.2, size.0, size.2, mode)
-                            let h = source(x, size.1, size.3, mode)
-                            for i in 0..<c {
-                                func value(_ y: Int, _ x: Int) -> Double {
-                                    Double(
-                                        input.pointer[
-                                            ((row / size.2 * size.0 + min(y, size.0 - 1)) * size.1 + min(x, size.1 - 1))
-                                                * c + i])
-                                }
-                                let y0 = Int(v)
-                                let x0 = Int(h)
-                                let dy = v - Double(y0)
-                                let dx = h - Double(x0)
-                                let top = value(y0, x0) * (1 - dx) + value(y0, x0 + 1) * dx
-                                let bottom = value(y0 + 1, x0) * (1 - dx) + value(y0 + 1, x0 + 1) * dx
-                                #expect(abs(Double(output[index]) - (top * (1 - dy) + bottom * dy)) < 1e-5, "\(label)")
-                                index += 1
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 extension UnsafeMutableBufferPointer where Element: FixedWidthInteger {
     /// Writes the values to the front.
-    fileprivate func fill(_ values: [Int]) {
+    func fill(_ values: [Int]) {
         for (index, value) in values.enumerated() { self[index] = Element(value) }
     }
 }

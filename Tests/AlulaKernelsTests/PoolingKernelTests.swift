@@ -239,21 +239,4 @@ import Testing
             KernelHarness.expectSame(floats, exact, label)
         }
     }
-
-    @Test func floatsAreAveraged() {
-        var noise = KernelNoise(6)
-        for (outer, n, inner) in means {
-            let input = KernelMemory(noise.floats(outer * n * inner))
-            let label = "\((outer, n, inner))"
-            let output = KernelHarness.run(\.mean_f32, items: outer, outputs: outer * inner, of: Float.self, label) {
-                alula_mean_f32_args(
-                    input: input.pointer, output: $0, outer: Int32(outer), n: Int32(n), inner: Int32(inner))
-            }
-            let expected = (0..<outer * inner).map { at in
-                (0..<n).reduce(Float(0)) { $0 + input.pointer[(at / inner * n + $1) * inner + at % inner] }
-                    * (1 / Float(n))
-            }
-            KernelHarness.expectSame(output, expected, label)
-        }
-    }
 }

@@ -42,7 +42,7 @@ struct CaseBuilder {
 }
 
 extension FloatCase {
-    static let all = weighted + attention + elementwise + normalization + pooling + movement + combinations
+    static let all = weighted + attention + elementwise + normalization + pooling + reduction + movement + combinations
 
     private static func conv(
         _ name: String, _ x: Shape, _ weight: Shape, _ op: Conv2D, bias: Bool = true, residual: Bool = false
@@ -127,11 +127,30 @@ extension FloatCase {
         FloatCase("matmul broadcast a", .matmul(MatMul(transposeB: true)), [[5, 6], [4, 7, 6]]),
     ]
 
+    private static func select(_ name: String, _ condition: Shape, _ a: Shape, _ b: Shape) -> FloatCase {
+        FloatCase("select " + name, [condition, a, b]) { builder, ids in
+            let zero = builder.graph.addConstant("zero", TensorType(.f32, []), TensorData(elements: [0 as Float]))
+            let positive = try builder.graph.add(.binary(Binary(.less)), [zero, ids[0]])
+            return [try builder.graph.add(.select(Select()), [positive, ids[1], ids[2]])]
+        }
+    }
+
     static let elementwise =
         UnaryFunction.allCases.map { function in
-            let positive = [.log, .sqrt, .rsqrt, .reciprocal].contains(function)
-            return FloatCase(function.rawValue, .unary(Unary(function)), [[3, 50]], range: positive ? 0.1...3 : -7...7)
+            let range: ClosedRange<Float> =
+                switch function {
+                case .log, .sqrt, .rsqrt, .reciprocal: 0.1...3
+                case .asin, .acos, .atanh: -0.95...0.95
+                case .acosh: 1.05...9
+                case .tan: -1.4...1.4
+                default: -7...7
+                }
+            return FloatCase(function.rawValue, .unary(Unary(function)), [[3, 50]], range: range)
         }
+        + [
+            Unary(.swish, 1.702), Unary(.leakyRelu, 0.3), Unary(.elu, 1.6733, 1.0507), Unary(.elu, 1, 1, 0.5),
+            Unary(.thresholdedRelu, -0.5), Unary(.shrink, 1.5, 0.5), Unary(.clip, -1, 2), Unary(.clip, 0, 1, 0.2, 0.5),
+        ].map { FloatCase("\($0.function) \($0.parameters)", .unary($0), [[3, 50]], range: -7...7) }
         + Binary.Kind.allCases.map {
             FloatCase("\($0)", .binary(Binary($0)), [[2, 3, 40], [2, 3, 40]], range: 0.5...2)
         }
@@ -139,6 +158,18 @@ extension FloatCase {
             FloatCase("add broadcast", .binary(Binary(.add, activation: .relu)), [[2, 1, 5, 4], [3, 1, 4]]),
             FloatCase("mul scalar", .binary(Binary(.mul)), [[], [4, 3]]),
             FloatCase("sub channel", .binary(Binary(.sub)), [[2, 6, 7], [7]]),
+            FloatCase("mod of either sign", .binary(Binary(.mod)), [[300], [300]], range: -9...9),
+            FloatCase("fmod of either sign", .binary(Binary(.fmod)), [[300], [300]], range: -9...9),
+            FloatCase("prelu by channel", .binary(Binary(.prelu)), [[2, 6, 7], [7]]),
+            FloatCase("equal to itself", [[4, 8]]) { builder, ids in
+                [try builder.graph.add(.binary(Binary(.equal)), [ids[0], ids[0]])]
+            },
+            select("of one shape", [3, 40], [3, 40], [3, 40]),
+            select("of a scalar", [3, 1, 5], [3, 4, 5], []),
+            select("by row", [3, 1], [3, 40], [40]),
+            select("of numbers", [4, 3], [], []),
+            FloatCase(
+                "eight axes", .binary(Binary(.mul)), [[2, 1, 2, 3, 2, 1, 3, 2], [1, 3, 2, 1, 2, 2, 1, 2]]),
             FloatCase("add long", .binary(Binary(.add)), [[5000], [5000]]),
             FloatCase("add to itself", [[4, 8]]) { builder, ids in
                 let a = try builder.graph.add(.unary(Unary(.negate)), [ids[0]])
@@ -180,9 +211,54 @@ extension FloatCase {
         FloatCase("pool_mixer", [[2, 6, 5, 20]]) { builder, ids in
             [try builder.graph.add(.poolMixer(PoolMixer(size: 3)), [ids[0], builder.constant([20])])]
         },
-        FloatCase("mean of the middle", .mean(Mean(axes: [1, 2])), [[2, 6, 5, 9]]),
-        FloatCase("mean of the end", .mean(Mean(axes: [2], keepsAxes: true)), [[2, 6, 5]]),
+        FloatCase("mean of the middle", .reduce(Reduce(.mean, axes: [1, 2])), [[2, 6, 5, 9]]),
+        FloatCase("mean of the end", .reduce(Reduce(.mean, axes: [2], keepsAxes: true)), [[2, 6, 5]]),
+        FloatCase(
+            "max_pool dilated, rounded up",
+            .pool(
+                Pool(
+                    .maximum, kernel: Pair(2, 3), stride: Pair(3, 2), padding: Padding(1), dilation: Pair(2, 1),
+                    roundsUp: true)),
+            [[2, 9, 8, 5]]),
+        FloatCase(
+            "avg_pool rounded up",
+            .pool(
+                Pool(
+                    .average, kernel: Pair(3), stride: Pair(2), padding: Padding(top: 1, left: 0, bottom: 0, right: 2),
+                    countsPadding: true, roundsUp: true)), [[1, 8, 9, 18]]),
     ]
+
+    static let reduction =
+        Reduce.Kind.allCases.flatMap { kind in
+            [
+                ([0], [6]), ([1], [3, 70]), ([0], [5, 70]), ([0, 2], [3, 4, 5]), ([1, 3], [2, 3, 70, 4]),
+                ([0, 2, 4], [2, 3, 2, 2, 3]), ([0, 1, 2], [3, 4, 9]), ([1], [3, 1, 5]), ([2], [2, 20, 1]),
+            ].map { axes, shape in
+                FloatCase("\(kind) of axes \(axes) of \(shape)", .reduce(Reduce(kind, axes: axes)), [Shape(shape)])
+            }
+        }
+        + [
+            topK("largest", TopK(count: 3, axis: 1), [4, 9, 2]), topK("all", TopK(count: 9, axis: 0), [9]),
+            topK("smallest, last", TopK(count: 4, axis: 1, isLargest: false, prefersLast: true), [4, 9]),
+            topK("last largest", TopK(count: 1, axis: 2, prefersLast: true), [2, 3, 30]),
+        ]
+
+    /// Numbers rounded to integers, so that many are equal.
+    private static func topK(_ name: String, _ op: TopK, _ shape: Shape) -> FloatCase {
+        FloatCase("top_k " + name, [shape]) { builder, ids in
+            let integers = try builder.graph.add(.unary(Unary(.round)), ids)
+            return try builder.graph.addAll(.topK(op), [integers])
+        }
+    }
+
+    private static func resample(_ name: String, _ axis: Int, _ table: ResampleTable, _ shape: Shape) -> FloatCase {
+        FloatCase("resample " + name, [shape]) { builder, ids in
+            let size: Shape = [table.indices.count / table.taps, table.taps]
+            let indices = builder.graph.addConstant("i", TensorType(.i32, size), TensorData(elements: table.indices))
+            let weights = builder.graph.addConstant("w", TensorType(.f32, size), TensorData(elements: table.weights))
+            return [try builder.graph.add(.resample(Resample(axis: axis)), [ids[0], indices, weights])]
+        }
+    }
 
     static let movement = [
         FloatCase("transpose", .transpose(Transpose([2, 0, 3, 1])), [[2, 3, 4, 5]]),
@@ -201,14 +277,14 @@ extension FloatCase {
         FloatCase("roll by nothing", .roll(Roll(axis: 0, shift: 4)), [[4, 3]]),
         FloatCase("pad", .pad(Pad(before: [0, 1, 2], after: [0, 0, 3], value: 1.5)), [[2, 3, 4]]),
         FloatCase("expand", .expand(Expand([2, 3, 4])), [[3, 1]]),
-        FloatCase("resize bilinear", .resize(Resize(height: 7, width: 5, mode: .bilinear)), [[2, 4, 9, 3]]),
+        resample("rows", 1, ResampleTable(.linear, from: 4, to: 7, coordinates: .halfPixel), [2, 4, 9, 3]),
+        resample(
+            "columns", 2, ResampleTable(.cubic(-0.75), from: 9, to: 4, coordinates: .alignCorners), [1, 4, 9, 20]),
+        resample(
+            "the last axis",
+            1, ResampleTable(.linear, from: 9, to: 4, coordinates: .halfPixel, antialiases: true), [5, 9]),
         FloatCase(
-            "resize bilinear corners",
-            .resize(Resize(height: 9, width: 4, mode: .bilinear, coordinates: .alignCorners)), [[1, 4, 9, 3]]),
-        FloatCase(
-            "resize nearest", .resize(Resize(height: 9, width: 5, mode: .nearest, coordinates: .asymmetric)),
-            [[1, 4, 9, 3]]),
-        FloatCase("resize nearest centre", .resize(Resize(height: 3, width: 12, mode: .nearest)), [[1, 8, 5, 2]]),
+            "transpose of eight axes", .transpose(Transpose([7, 0, 6, 1, 5, 2, 4, 3])), [[2, 3, 2, 1, 2, 3, 2, 2]]),
     ]
 
     /// Memory that is shared, taken over and viewed.
@@ -263,7 +339,7 @@ extension FloatCase {
                 .linear(Linear(activation: .gelu)), [y, builder.constant([96, 24]), builder.constant([96])])
             let z = try builder.graph.add(
                 .linear(Linear()), [hidden, builder.constant([24, 96]), builder.constant([24]), .none, .none, y])
-            return [try builder.graph.add(.mean(Mean(axes: [1])), [z])]
+            return [try builder.graph.add(.reduce(Reduce(.mean, axes: [1])), [z])]
         },
     ]
 }

@@ -62,9 +62,10 @@ import Testing
             "max_pool", .pool(Pool(.maximum, kernel: Pair(3), stride: Pair(2), padding: Padding(1))), [[2, 9, 8, 20]],
             quantization: first,
             steps: 0.01),
-        make("mean", .mean(Mean(axes: [1, 2])), [[2, 7, 7, 35]]),
+        make("mean", .reduce(Reduce(.mean, axes: [1, 2])), [[2, 7, 7, 35]]),
         make(
-            "mean to f32", .mean(Mean(axes: [1, 2])), [[2, 7, 7, 35]], result: TensorType(.f32, [2, 35]), steps: 1e-3),
+            "mean to f32", .reduce(Reduce(.mean, axes: [1, 2])), [[2, 7, 7, 35]], result: TensorType(.f32, [2, 35]),
+            steps: 1e-3),
         make("pool_mixer", .poolMixer(PoolMixer(size: 3)), [[2, 6, 7, 24]]) { graph, isInt8, random in
             let scale = random.floats(24, in: -1...1)
             let ratio = first.scale / result.scale
@@ -102,9 +103,15 @@ import Testing
         make(
             "pad", .pad(Pad(before: [1, 0], after: [0, 3], value: 1.3)), [[4, 7]], quantization: first, steps: 0.51),
         make("expand", .expand(Expand([3, 4, 7])), [[4, 1]], quantization: first, steps: 0.01),
-        make(
-            "resize", .resize(Resize(height: 7, width: 3, mode: .nearest)), [[1, 4, 5, 6]], quantization: first,
-            steps: 0.01),
+        make("sum", .reduce(Reduce(.sum, axes: [1])), [[3, 4, 20]]),
+        make("resample", .resample(Resample(axis: 1)), [[2, 4, 5, 7]], steps: 0.51) { graph, _, _ in
+            let table = ResampleTable(.cubic(-0.75), from: 4, to: 7, coordinates: .halfPixel)
+            let size: Shape = [7, table.taps]
+            return [
+                graph.addConstant("i", TensorType(.i32, size), TensorData(elements: table.indices)),
+                graph.addConstant("w", TensorType(.f32, size), TensorData(elements: table.weights)),
+            ]
+        },
         make("reshape", .reshape(Reshape([28])), [[4, 7]], quantization: first, steps: 0.01),
         make("dequantize", .dequantize(Dequantize()), [[4, 70]], result: TensorType(.f32, [4, 70]), steps: 1e-3),
     ]

@@ -104,7 +104,9 @@ package struct Reference {
         case .binary(let op):
             let b = operands[1]!
             result = finish(ReferenceTensor(shape) { combine(op.kind, x[$0], b[$0]) }, op.activation, nil)
-        case .unary(let op): result = x.map { apply(op.function, $0) }
+        case .unary(let op): result = x.map { apply(op.function, $0, op.parameters.map { Double($0) }) }
+        case .select:
+            result = ReferenceTensor(shape) { x[$0] != 0 ? operands[1]![$0] : operands[2]![$0] }
         case .batchNorm(let op):
             result = ReferenceTensor(shape) { at in
                 let c = [at.last!]
@@ -118,11 +120,21 @@ package struct Reference {
             let average = referencePool(
                 Pool(.average, kernel: Pair(op.size), stride: Pair(1), padding: Padding(op.size / 2)), x, shape)
             result = ReferenceTensor(shape) { x[$0] + operands[1]![[$0.last!]] * (average[$0] - x[$0]) }
-        case .mean(let op):
-            let (outer, n, inner) = x.grouped(op.axes.first!..<op.axes.last! + 1)
-            let flat = ReferenceTensor([outer, n, inner], x.values)
-            result = ReferenceTensor(
-                shape, ReferenceTensor([outer, inner]) { at in n.sum { flat[[at[0], $0, at[1]]] } / Double(n) }.values)
+        case .reduce(let op): result = referenceReduction(op, x, shape)
+        case .topK(let op):
+            let (values, indices) = referenceTopK(op, x, shape)
+            self[node.outputs[0]] = values
+            self[node.outputs[1]] = indices
+            return
+        case .resample(let op):
+            let (indices, weights) = (operands[1]!, operands[2]!)
+            result = ReferenceTensor(shape) { at in
+                weights.shape[1].sum { tap in
+                    var index = at
+                    index[op.axis] = Int(indices[[at[op.axis], tap]])
+                    return weights[[at[op.axis], tap]] * x[index]
+                }
+            }
         case .split(let op):
             var begin = 0
             for (id, size) in zip(node.outputs, op.sizes) {
@@ -155,11 +167,17 @@ private func combine(_ kind: Binary.Kind, _ a: Double, _ b: Double) -> Double {
     case .max: Swift.max(a, b)
     case .min: Swift.min(a, b)
     case .pow: Foundation.pow(a, b)
+    case .equal: a == b ? 1 : 0
+    case .less: a < b ? 1 : 0
+    case .lessEqual: a <= b ? 1 : 0
+    case .mod: a - b * (a / b).rounded(.down)
+    case .fmod: a.truncatingRemainder(dividingBy: b)
+    case .prelu: a < 0 ? a * b : a
     }
 }
 
-/// The functions' textbook definitions.
-package func apply(_ function: UnaryFunction, _ x: Double) -> Double {
+/// The functions' textbook definitions; `p` holds their parameters.
+package func apply(_ function: UnaryFunction, _ x: Double, _ p: [Double] = []) -> Double {
     switch function {
     case .relu: max(x, 0)
     case .relu6: min(max(x, 0), 6)
@@ -178,5 +196,29 @@ package func apply(_ function: UnaryFunction, _ x: Double) -> Double {
     case .silu: x / (1 + exp(-x))
     case .hardSwish: x * min(max(x + 3, 0), 6) / 6
     case .hardSigmoid: min(max(x / 6 + 0.5, 0), 1)
+    case .sin: sin(x)
+    case .cos: cos(x)
+    case .tan: tan(x)
+    case .asin: asin(x)
+    case .acos: acos(x)
+    case .atan: atan(x)
+    case .sinh: sinh(x)
+    case .cosh: cosh(x)
+    case .asinh: asinh(x)
+    case .acosh: acosh(x)
+    case .atanh: atanh(x)
+    case .floor: floor(x)
+    case .ceil: ceil(x)
+    case .round: nearbyint(x)
+    case .sign: x == 0 ? 0 : x / abs(x)
+    case .softplus: log1p(exp(x))
+    case .softsign: x / (1 + abs(x))
+    case .mish: x * tanh(log1p(exp(x)))
+    case .swish: x / (1 + exp(-p[0] * x))
+    case .leakyRelu: max(x, 0) + p[0] * min(x, 0)
+    case .elu: p[1] * (max(x, 0) + min(0, p[0] * expm1(p[2] * x)))
+    case .thresholdedRelu: x > p[0] ? x : 0
+    case .shrink: abs(x) <= p[0] ? 0 : x > 0 ? x - p[1] : x + p[1]
+    case .clip: max(p[0], min(p[1], p[2] * x + p[3]))
     }
 }

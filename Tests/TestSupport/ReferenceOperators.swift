@@ -113,14 +113,56 @@ func referenceSoftmax(_ x: ReferenceTensor, _ axis: Int) -> ReferenceTensor {
     return ReferenceTensor(x.shape, result.values)
 }
 
+func referenceReduction(_ op: Reduce, _ x: ReferenceTensor, _ shape: [Int]) -> ReferenceTensor {
+    var groups = [[Double]](repeating: [], count: shape.reduce(1, *))
+    // Every element goes to the result whose index is its own without the reduced axes.
+    for (position, value) in x.values.enumerated() {
+        var (rest, target, step) = (position, 0, 1)
+        for axis in x.shape.indices.reversed() {
+            let index = rest % x.shape[axis]
+            rest /= x.shape[axis]
+            guard !op.axes.contains(axis) else { continue }
+            target += index * step
+            step *= x.shape[axis]
+        }
+        groups[target].append(value)
+    }
+    return ReferenceTensor(
+        shape,
+        groups.map { group in
+            switch op.kind {
+            case .mean: group.reduce(0, +) / Double(group.count)
+            case .sum: group.reduce(0, +)
+            case .product: group.reduce(1, *)
+            case .maximum: group.max()!
+            case .minimum: group.min()!
+            }
+        })
+}
+
+func referenceTopK(_ op: TopK, _ x: ReferenceTensor, _ shape: [Int]) -> (ReferenceTensor, ReferenceTensor) {
+    let best = { (at: [Int]) -> (value: Double, index: Int) in
+        let column = (0..<x.shape[op.axis]).map { place -> (value: Double, index: Int) in
+            var index = at
+            index[op.axis] = place
+            return (x[index], place)
+        }
+        let sorted = column.sorted { a, b in
+            guard a.value == b.value else { return op.isLargest ? a.value > b.value : a.value < b.value }
+            return op.prefersLast ? a.index > b.index : a.index < b.index
+        }
+        return sorted[at[op.axis]]
+    }
+    return (ReferenceTensor(shape) { best($0).value }, ReferenceTensor(shape) { Double(best($0).index) })
+}
+
 func referencePool(_ op: Pool, _ x: ReferenceTensor, _ shape: [Int]) -> ReferenceTensor {
     ReferenceTensor(shape) { at in
         var (sum, largest, count, padded) = (0.0, -Double.infinity, 0, 0)
         for ky in 0..<op.kernel.height {
             for kx in 0..<op.kernel.width {
-                let (y, column) = (
-                    at[1] * op.stride.height - op.padding.top + ky, at[2] * op.stride.width - op.padding.left + kx
-                )
+                let y = at[1] * op.stride.height - op.padding.top + ky * op.dilation.height
+                let column = at[2] * op.stride.width - op.padding.left + kx * op.dilation.width
                 guard y < x.shape[1] + op.padding.bottom, column < x.shape[2] + op.padding.right else { continue }
                 padded += 1
                 guard y >= 0, y < x.shape[1], column >= 0, column < x.shape[2] else { continue }
@@ -130,7 +172,7 @@ func referencePool(_ op: Pool, _ x: ReferenceTensor, _ shape: [Int]) -> Referenc
             }
         }
         if op.kind == .maximum { return largest }
-        return sum / Double(op.countsPadding ? op.kernel.height * op.kernel.width : count)
+        return sum / Double(op.countsPadding ? padded : count)
     }
 }
 
@@ -182,34 +224,6 @@ func referenceMovement(_ op: Operator, _ operands: [ReferenceTensor], _ shape: [
             return index.indices.allSatisfy { index[$0] >= 0 && index[$0] < x.shape[$0] } ? x[index] : Double(op.value)
         }
     case .expand: return ReferenceTensor(shape) { x[$0] }
-    case .resize(let op): return referenceResize(op, x, shape)
     default: fatalError("the reference does not compute \(op.name)")
-    }
-}
-
-private func referenceResize(_ op: Resize, _ x: ReferenceTensor, _ shape: [Int]) -> ReferenceTensor {
-    let place = { (index: Int, from: Int, to: Int) -> Double in
-        switch op.coordinates {
-        case .halfPixel: (Double(index) + 0.5) * Double(from) / Double(to) - 0.5
-        case .asymmetric: Double(index) * Double(from) / Double(to)
-        case .alignCorners: to == 1 ? 0 : Double(index) * Double(from - 1) / Double(to - 1)
-        }
-    }
-    return ReferenceTensor(shape) { at in
-        let y = place(at[1], x.shape[1], shape[1])
-        let column = place(at[2], x.shape[2], shape[2])
-        if op.mode == .nearest {
-            // Floor of the position of the pixel's centre, or of its corner; aligned corners round to the nearest.
-            let half = op.coordinates == .asymmetric ? 0 : 0.5
-            return x[[at[0], min(Int(y + half), x.shape[1] - 1), min(Int(column + half), x.shape[2] - 1), at[3]]]
-        }
-        let pixel = { (row: Double, place: Double) in
-            x[[at[0], min(max(Int(row), 0), x.shape[1] - 1), min(max(Int(place), 0), x.shape[2] - 1), at[3]]]
-        }
-        let (top, left) = (max(y, 0).rounded(.down), max(column, 0).rounded(.down))
-        let (v, u) = (max(y, 0) - top, max(column, 0) - left)
-        return pixel(top, left) * (1 - v) * (1 - u) + pixel(top, left + 1) * (1 - v) * u + pixel(top + 1, left) * v
-            * (1 - u)
-            + pixel(top + 1, left + 1) * v * u
     }
 }

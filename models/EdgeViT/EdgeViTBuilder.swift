@@ -28,7 +28,7 @@ struct EdgeViTBuilder {
         }
         x = try layers.batchNorm(x, "norm", epsilon: configuration.batchNormEpsilon, resultName: "norm")
         stages.append(x)
-        let pooled = try layers.add(.mean(Mean(axes: [1, 2])), [x], name: "pooled")
+        let pooled = try layers.add(.reduce(Reduce(.mean, axes: [1, 2])), [x], name: "pooled")
         let logits = try layers.linear(pooled, "head", to: classes, resultName: "logits")
         layers.graph.setOutputs([logits] + (stageOutputs ? stages : []))
     }

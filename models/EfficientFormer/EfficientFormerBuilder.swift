@@ -147,7 +147,7 @@ struct EfficientFormerBuilder {
 
     private mutating func outputs(_ x: ValueID) throws(ModelError) {
         let normed = try layerNorm(x, .layerNorm, resultName: "layernorm")
-        let pooled = try add(.mean(Mean(axes: [1])), [normed], name: head == .none ? "features" : "pooled")
+        let pooled = try add(.reduce(Reduce(.mean, axes: [1])), [normed], name: head == .none ? "features" : "pooled")
         var outputs: [ValueID] = []
         switch head {
         case .none: outputs = [pooled]

@@ -32,7 +32,7 @@ struct MSWTransformerBuilder {
         let fused = try fusion(scales)
         stages.append(fused)
         let normed = try layers.layerNorm(fused, "norm", epsilon: configuration.normEpsilon)
-        let pooled = try layers.add(.mean(Mean(axes: [1])), [normed], name: "pooled")
+        let pooled = try layers.add(.reduce(Reduce(.mean, axes: [1])), [normed], name: "pooled")
         let logits = try layers.linear(pooled, "head", to: classes, resultName: "logits")
         layers.graph.setOutputs([logits] + (stageOutputs ? stages : []))
     }

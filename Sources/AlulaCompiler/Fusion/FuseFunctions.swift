@@ -78,21 +78,21 @@ private func knownFunction(_ graph: Graph, _ chain: [Int], from x: ValueID, to r
             graph.scalar(id).map { [Double](repeating: Double($0), count: grid.count) } ?? values[id]!
         }
         switch node.op {
-        case .unary(let unary): values[node.outputs[0]] = operands[0].map(unary.function.value)
+        case .unary(let unary): values[node.outputs[0]] = operands[0].map(unary.value)
         case .binary(let binary):
             values[node.outputs[0]] = zip(operands[0], operands[1]).map { binary.kind.value($0, $1) }
         default: return nil
         }
     }
     let computed = values[result]!
-    for function in UnaryFunction.allCases where agrees(computed, grid.map(function.value)) {
+    for function in UnaryFunction.allCases where agrees(computed, grid.map(Unary(function).value)) {
         return FunctionMatch(x: x, function: function, scale: 1)
     }
     // x · sigmoid(a · x), where a = log(y / (x - y)) at x = 1.
     let one = computed[grid.firstIndex(of: 1)!]
-    let scale = Float(UnaryFunction.log.value(one / (1 - one)))
+    let scale = Float(Foundation.log(one / (1 - one)))
     guard scale.isFinite, scale > 0.01,
-        agrees(computed, grid.map { UnaryFunction.silu.value($0 * Double(scale)) / Double(scale) })
+        agrees(computed, grid.map { Unary(.silu).value($0 * Double(scale)) / Double(scale) })
     else { return nil }
     return FunctionMatch(x: x, function: .silu, scale: scale)
 }
@@ -117,6 +117,12 @@ extension Binary.Kind {
         case .max: Swift.max(a, b)
         case .min: Swift.min(a, b)
         case .pow: Foundation.pow(a, b)
+        case .equal: a == b ? 1 : 0
+        case .less: a < b ? 1 : 0
+        case .lessEqual: a <= b ? 1 : 0
+        case .mod: a - b * (a / b).rounded(.down)
+        case .fmod: Foundation.fmod(a, b)
+        case .prelu: a < 0 ? a * b : a
         }
     }
 }

@@ -35,7 +35,8 @@ private func centeredSource(_ editor: GraphEditor, _ id: ValueID) -> ValueID? {
 
 /// What `id` is the mean of over the last axis, which it keeps.
 private func meanSource(_ editor: GraphEditor, _ id: ValueID) -> ValueID? {
-    guard let index = editor.producer(id), case .mean(let mean) = editor.graph.nodes[index].op, mean.keepsAxes,
+    guard let index = editor.producer(id), case .reduce(let mean) = editor.graph.nodes[index].op,
+        mean.kind == .mean, mean.keepsAxes,
         case let x = editor.graph.nodes[index].inputs[0], mean.axes == [editor.graph.shape(x).rank - 1]
     else { return nil }
     return x

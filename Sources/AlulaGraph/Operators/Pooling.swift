@@ -6,12 +6,18 @@ public struct Pool: Sendable, Equatable {
     public var kernel: Pair
     public var stride: Pair
     public var padding: Padding
-    /// Averages divide by the whole kernel, not only by the taps inside the image.
+    public var dilation: Pair
+    /// Averages divide by the taps inside the padded image, not only by those inside the image.
     public var countsPadding: Bool
+    /// A last window that reaches beyond the padded image is kept, if it begins before the padding behind the image.
+    public var roundsUp: Bool
 
-    public init(_ kind: Kind, kernel: Pair, stride: Pair, padding: Padding = Padding(0), countsPadding: Bool = false) {
-        (self.kind, self.kernel, self.stride, self.padding) = (kind, kernel, stride, padding)
-        self.countsPadding = countsPadding
+    public init(
+        _ kind: Kind, kernel: Pair, stride: Pair, padding: Padding = Padding(0), dilation: Pair = Pair(1),
+        countsPadding: Bool = false, roundsUp: Bool = false
+    ) {
+        (self.kind, self.kernel, self.stride, self.padding, self.dilation) = (kind, kernel, stride, padding, dilation)
+        (self.countsPadding, self.roundsUp) = (countsPadding, roundsUp)
     }
 }
 
@@ -24,7 +30,9 @@ extension Pool: OperatorRule {
         attributes.add("kernel", kernel, default: 0)
         attributes.add("stride", stride, default: 1)
         padding.write(&attributes)
+        attributes.add("dilation", dilation, default: 1)
         attributes.add("count_pad", flag: countsPadding)
+        attributes.add("ceil", flag: roundsUp)
     }
 
     package init(_ kind: Kind, _ attributes: inout AttributeReader) throws(ShapeProblem) {
@@ -32,18 +40,29 @@ extension Pool: OperatorRule {
         kernel = try attributes.pair("kernel", default: 0)
         stride = try attributes.pair("stride", default: 1)
         padding = try Padding(&attributes)
+        dilation = try attributes.pair("dilation", default: 1)
         countsPadding = try attributes.flag("count_pad")
+        roundsUp = try attributes.flag("ceil")
     }
 
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
         let x = operands[0]!.shape
         guard x.rank == 4 else { throw ShapeProblem("takes x[N,H,W,C], not \(x.description)") }
-        guard max(padding.top, padding.bottom) < kernel.height, max(padding.left, padding.right) < kernel.width else {
+        let height = try size(x[1], kernel.height, stride.height, dilation.height, padding.top, padding.bottom)
+        let width = try size(x[2], kernel.width, stride.width, dilation.width, padding.left, padding.right)
+        return [Shape([x[0], height, width, x[3]])]
+    }
+
+    private func size(_ input: Int, _ kernel: Int, _ stride: Int, _ dilation: Int, _ before: Int, _ after: Int)
+        throws(ShapeProblem) -> Int
+    {
+        let size = try outputSize(input, kernel, stride, dilation, before, after)
+        let span = dilation * (kernel - 1) + 1
+        guard before < span, after < span else {
             throw ShapeProblem("padding reaches the kernel's size, so a window would hold nothing")
         }
-        let height = try outputSize(x[1], kernel.height, stride.height, 1, padding.top, padding.bottom)
-        let width = try outputSize(x[2], kernel.width, stride.width, 1, padding.left, padding.right)
-        return [Shape([x[0], height, width, x[3]])]
+        let leavesRest = (input + before + after - span) % stride != 0
+        return roundsUp && leavesRest && size * stride < input + before ? size + 1 : size
     }
 }
 
@@ -78,42 +97,5 @@ extension PoolMixer: OperatorRule {
             (operands[Self.center] != nil) == (operands[Self.average] != nil)
         else { throw ShapeProblem("takes either scale, or center and average") }
         return [x]
-    }
-}
-
-/// Mean over neighbouring axes.
-public struct Mean: Sendable, Equatable {
-    public var axes: [Int]
-    public var keepsAxes: Bool
-    public init(axes: [Int], keepsAxes: Bool = false) { (self.axes, self.keepsAxes) = (axes, keepsAxes) }
-}
-
-extension Mean: OperatorRule {
-    package var name: String { "mean" }
-    package var operands: [Operand] { [.required("x")] }
-    package var numericRule: NumericRule { .arithmetic(f32Result: true) }
-
-    package func write(_ attributes: inout AttributeWriter) {
-        attributes.add("axes", axes)
-        attributes.add("keep", flag: keepsAxes)
-    }
-
-    package init(_ attributes: inout AttributeReader) throws(ShapeProblem) {
-        axes = try attributes.requiredIntegers("axes")
-        keepsAxes = try attributes.flag("keep")
-    }
-
-    package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
-        let x = operands[0]!.shape
-        guard let first = axes.first, axes == Array(first..<first + axes.count), first >= 0,
-            first + axes.count <= x.rank
-        else {
-            throw ShapeProblem("axes are not neighbouring axes of \(x.description) in order")
-        }
-        var result: [Int] = []
-        for axis in 0..<x.rank {
-            if !axes.contains(axis) { result.append(x[axis]) } else if keepsAxes { result.append(1) }
-        }
-        return [Shape(result)]
     }
 }

@@ -22,6 +22,9 @@
 
 typedef void (*alula_kernel)(const void *args, size_t begin, size_t end, void *scratch);
 
+// Axes of the strided kernels.
+#define ALULA_MAXIMUM_RANK 8
+
 // ---- Convolution and linear layers -------------------------------------------------------------------------------------------
 
 // Where the input of each output pixel lies. A linear layer over M rows is a 1x1 convolution with in_h = out_h = 1 and in_w = out_w = M;
@@ -76,7 +79,11 @@ size_t alula_mlp_u8_rows(size_t hidden);
 // Activation functions that f32 kernels apply to their result, and that alula_unary_f32 computes.
 typedef enum {
     ALULA_NONE = 0, ALULA_RELU, ALULA_GELU, ALULA_GELU_TANH, ALULA_SILU, ALULA_SIGMOID, ALULA_TANH, ALULA_HARD_SWISH, ALULA_HARD_SIGMOID,
-    ALULA_RELU6, ALULA_EXP, ALULA_LOG, ALULA_SQRT, ALULA_RSQRT, ALULA_RECIPROCAL, ALULA_NEGATE, ALULA_ABS, ALULA_ERF
+    ALULA_RELU6, ALULA_EXP, ALULA_LOG, ALULA_SQRT, ALULA_RSQRT, ALULA_RECIPROCAL, ALULA_NEGATE, ALULA_ABS, ALULA_ERF, ALULA_SIN, ALULA_COS,
+    ALULA_TAN, ALULA_ASIN, ALULA_ACOS, ALULA_ATAN, ALULA_SINH, ALULA_COSH, ALULA_ASINH, ALULA_ACOSH, ALULA_ATANH, ALULA_FLOOR, ALULA_CEIL,
+    ALULA_SIGN, ALULA_ROUND, ALULA_SOFTPLUS, ALULA_SOFTSIGN, ALULA_MISH,
+    // With parameters, which alula_unary_f32 alone takes:
+    ALULA_SWISH, ALULA_LEAKY_RELU, ALULA_ELU, ALULA_THRESHOLDED_RELU, ALULA_SHRINK, ALULA_CLIP
 } alula_unary;
 
 // f32 convolution. Items: output pixels. acc = bias[n], then acc = fma(x, w, acc) over taps (y, x outer) and channels in order; taps in the
@@ -190,7 +197,35 @@ typedef struct {
 typedef struct {
     const uint8_t *input; uint8_t *output; float *output_f32; int32_t outer, n, inner, zero_in, zero; float multiplier;
 } alula_mean_u8_args;
-typedef struct { const float *input; float *output; int32_t outer, n, inner; } alula_mean_f32_args;   // sum in order, * (1.0f / n)
+
+// ---- Reduction --------------------------------------------------------------------------------------------------------------------
+
+typedef enum { ALULA_REDUCE_SUM = 0, ALULA_REDUCE_PRODUCT, ALULA_REDUCE_MAX, ALULA_REDUCE_MIN } alula_reduction;
+// f32 elements along the reduced axes combined, for each index of the kept axes; strides in elements. The output is dense, [kept], and at least one axis
+// of each kind is there. scale multiplies the result (1 / n for a mean). Items: blocks of up to 64 outputs along the last kept axis, for each index of the others.
+// Where the last kept axis has stride 1, elements are combined one by one in order. Otherwise the last reduced axis has stride 1, and eight
+// interleaved results run over it (result l takes its elements l, l + 8, ...), and over the other reduced axes in order; then
+// ((r0+r1)+(r2+r3))+((r4+r5)+(r6+r7)). Maximum and minimum propagate NaN.
+typedef struct {
+    const float *input; float *output; float scale; int32_t function, kept_rank, reduced_rank;
+    int32_t kept[ALULA_MAXIMUM_RANK], reduced[ALULA_MAXIMUM_RANK]; int64_t kept_strides[ALULA_MAXIMUM_RANK], reduced_strides[ALULA_MAXIMUM_RANK];
+} alula_reduce_f32_args;
+
+// The `count` largest (or smallest) of n along the middle axis of [outer, n, inner], best first, to values and indices [outer, count, inner]; of equals the
+// first, or the last if prefers_last. A NaN is never better than a number. Items: outer. values may be NULL.
+typedef struct {
+    const float *input; float *values; int32_t *indices; int32_t outer, n, inner, count, smallest, prefers_last;
+} alula_top_k_f32_args;
+
+// Weighted sums along the middle axis of [outer, n, inner]: out[o, j, i] = sum over t < taps, in order, of weights[j, t] * x[o, index[j, t], i], every product
+// and sum rounded. Items: outer * count, where j < count. index is checked before the run.
+typedef struct {
+    const float *input; float *output; const int32_t *index; const float *weights; int32_t n, inner, count, taps;
+} alula_resample_f32_args;
+// u8: the same with f32(x - zero_in) for x, then quantize(sum * multiplier, zero, 0, 255).
+typedef struct {
+    const uint8_t *input; uint8_t *output; const int32_t *index; const float *weights; int32_t n, inner, count, taps, zero_in, zero; float multiplier;
+} alula_resample_u8_args;
 
 // ---- Elementwise ----------------------------------------------------------------------------------------------------------------
 
@@ -201,29 +236,36 @@ typedef struct {
 typedef struct { const uint8_t *input, *table; uint8_t *output; } alula_table_u8_args;          // Items: elements
 typedef struct { const float *input; uint8_t *output; float inverse_scale; int32_t zero; } alula_quantize_args;   // quantize(x * inverse_scale, zero, 0, 255); NaN gives zero. Items: elements
 typedef struct { const uint8_t *input; float *output; float scale; int32_t zero; } alula_dequantize_args;         // f32(x - zero) * scale. Items: elements
-typedef struct { const float *input; float *output; int32_t function; } alula_unary_f32_args;   // Items: elements
+typedef struct { const float *input; float *output; int32_t function; float parameters[4]; } alula_unary_f32_args;   // Items: elements
 
-typedef enum { ALULA_ADD = 0, ALULA_SUB, ALULA_MUL, ALULA_DIV, ALULA_MAX, ALULA_MIN, ALULA_POW } alula_binary;
-// Maximum and minimum propagate NaN. f32 binary with broadcast: up to 6 axes, strides in elements (0 broadcasts). Items: elements of the output's axes but the last (rows).
+typedef enum {
+    ALULA_ADD = 0, ALULA_SUB, ALULA_MUL, ALULA_DIV, ALULA_MAX, ALULA_MIN, ALULA_POW, ALULA_EQUAL, ALULA_LESS, ALULA_LESS_EQUAL, ALULA_MOD, ALULA_FMOD,
+    ALULA_PRELU
+} alula_binary;
+// Maximum and minimum propagate NaN; comparisons give 0 or 1. f32 binary with broadcast: strides in elements (0 broadcasts). Items: elements of the
+// output's axes but the last (rows).
 typedef struct {
-    const float *a, *b; float *output; int32_t function; int32_t rank; int32_t shape[6]; int64_t a_strides[6], b_strides[6];
+    const float *a, *b; float *output; int32_t function, rank; int32_t shape[ALULA_MAXIMUM_RANK];
+    int64_t a_strides[ALULA_MAXIMUM_RANK], b_strides[ALULA_MAXIMUM_RANK];
 } alula_binary_f32_args;
+// f32 condition != 0 ? a : b, with broadcast as above (NaN is not 0). Items: rows.
+typedef struct {
+    const float *condition, *a, *b; float *output; int32_t rank; int32_t shape[ALULA_MAXIMUM_RANK];
+    int64_t condition_strides[ALULA_MAXIMUM_RANK], a_strides[ALULA_MAXIMUM_RANK], b_strides[ALULA_MAXIMUM_RANK];
+} alula_select_f32_args;
 
 // ---- Moving data ----------------------------------------------------------------------------------------------------------------
 
-// Strided copy of rank <= 6 axes: transpose, slice, concatenation into a part of the output, broadcast, roll and pad by several copies.
+// Strided copy: transpose, slice, concatenation into a part of the output, broadcast, roll and pad by several copies.
 // Strides in elements of element_bytes (1, 2, 4, 8). Items: elements of all axes but the last (rows). Output rows may be strided.
 typedef struct {
-    const void *input; void *output; int32_t element_bytes, rank; int32_t shape[6]; int64_t in_strides[6], out_strides[6];
+    const void *input; void *output; int32_t element_bytes, rank; int32_t shape[ALULA_MAXIMUM_RANK];
+    int64_t in_strides[ALULA_MAXIMUM_RANK], out_strides[ALULA_MAXIMUM_RANK];
 } alula_copy_args;
 // Fill: output[i] = the element at value. Items: elements.
 typedef struct { void *output; int32_t element_bytes; uint8_t value[8]; } alula_fill_args;
-// Gather over the middle axis of [outer, n, inner]: out[o, i, :] = in[o, index[i], :]; index is checked before the run. Items: outer.
+// Gather over the middle axis of [outer, n, inner]: out[o, i, :] = in[o, index[i], :]; index is checked before the run. Items: outer * count.
 typedef struct { const void *input; const int32_t *index; void *output; int32_t element_bytes, outer, n, inner, count; } alula_gather_args;
-// Resize of the two spatial axes, f32 or u8 nearest; f32 bilinear. Items: output rows, batch * out_h.
-typedef struct {
-    const void *input; void *output; int32_t batch, in_h, in_w, out_h, out_w, c, element_bytes, bilinear, align_corners, half_pixel;
-} alula_resize_args;
 
 // ---- Dispatch ---------------------------------------------------------------------------------------------------------------------
 
@@ -240,8 +282,8 @@ typedef struct {
     const char *name;             // "scalar", "avx2", "avx512vnni", "neon", "neondot", "i8mm", "simd128"
     alula_kernel conv_u8s8, depthwise_u8s8, mlp_u8, attention_u8, layernorm_u8, pool_mixer_u8, pool_u8, mean_u8, add_u8, table_u8, quantize, dequantize;
     alula_kernel conv_f32, depthwise_f32, conv_transpose_f32, matmul_f32, attention_f32, layernorm_f32, softmax_f32, affine_f32, pool_mixer_f32,
-        pool_f32, mean_f32, unary_f32, binary_f32;
-    alula_kernel copy, fill, gather, resize;
+        pool_f32, reduce_f32, top_k_f32, resample_f32, resample_u8, unary_f32, binary_f32, select_f32;
+    alula_kernel copy, fill, gather;
 } alula_kernel_table;
 
 // The kernels of one instruction set, or NULL where this build or this CPU lacks it.

@@ -86,7 +86,7 @@ extension StepBuilder {
         arguments.residual = residual.map { UnsafePointer($0.pointer()) }
         arguments.pad_row = try paddingRowF32()
         arguments.output = result.pointer()
-        arguments.activation = kernelFunction(layer.activation)
+        arguments.activation = try layerFunction(layer.activation)
         if layout == .taps {
             try append(.depthwiseF32, arguments, items: layer.items(depthwise: true))
         } else {
@@ -113,7 +113,7 @@ extension StepBuilder {
         arguments.bias = bias.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) }
         arguments.pad_row = try paddingRowF32()
         arguments.output = result.pointer()
-        arguments.activation = kernelFunction(op.activation)
+        arguments.activation = try layerFunction(op.activation)
         try append(.convTransposeF32, arguments, items: result.shape.count(0..<3))
     }
 

@@ -86,25 +86,32 @@ extension StepBuilder {
     mutating func bind(_ op: Gather, _ node: Node) throws(RuntimeError) {
         let (x, result) = (try operand(node, 0), try result(node))
         try checkSameElements(x, result)
-        let indices = node.inputs[1]
-        let count = graph.shape(indices).elementCount
-        guard graph.type(indices).dataType == .i32 else { throw unsupported("indices are not i32") }
-        let data = try constantData(indices, layout: .plain, byteCount: count * MemoryLayout<Int32>.size)
+        let outer = x.shape.count(0..<op.axis)
+        let count = result.shape[op.axis]
+        let arguments = alula_gather_args(
+            input: UnsafeRawPointer(x.address), index: try checkedIndices(node.inputs[1], of: op.axis, x),
+            output: result.address, element_bytes: size(x.type.dataType.size), outer: size(outer),
+            n: size(x.shape[op.axis]), inner: size(x.shape.count(op.axis + 1..<x.shape.rank)), count: size(count))
+        try append(.gather, arguments, items: outer * count)
+    }
+
+    /// Constant i32 indices, each within an axis of `x`.
+    mutating func checkedIndices(_ id: ValueID, of axis: Int, _ x: BoundValue) throws(RuntimeError)
+        -> UnsafePointer<Int32>
+    {
+        let count = graph.shape(id).elementCount
+        guard graph.type(id).dataType == .i32 else { throw unsupported("indices are not i32") }
+        let byteCount = count * MemoryLayout<Int32>.size
+        let data = try constantData(id, layout: .plain, byteCount: byteCount)
         for position in 0..<count {
             let index = Int(data.load(position, as: Int32.self))
-            guard index >= 0, index < x.shape[op.axis] else {
+            guard index >= 0, index < x.shape[axis] else {
                 throw .invalidConstant(
-                    name: label(indices, in: graph),
-                    problem: "index \(index) is outside of axis \(op.axis) of \(x.shape.description)")
+                    name: label(id, in: graph),
+                    problem: "index \(index) is outside of axis \(axis) of \(x.shape.description)")
             }
         }
-        let index = try operand(node, 1)
-        let outer = x.shape.count(0..<op.axis)
-        let arguments = alula_gather_args(
-            input: UnsafeRawPointer(x.address), index: UnsafePointer(index.pointer()), output: result.address,
-            element_bytes: size(x.type.dataType.size), outer: size(outer), n: size(x.shape[op.axis]),
-            inner: size(x.shape.count(op.axis + 1..<x.shape.rank)), count: size(count))
-        try append(.gather, arguments, items: outer)
+        return UnsafePointer(try bindConstant(id, layout: .plain, byteCount: byteCount).pointer())
     }
 
     /// The elements that stay in order, and those that wrap around.
@@ -158,17 +165,5 @@ extension StepBuilder {
         try appendCopy(
             from: x, strides: broadcastStrides(x.shape, to: result.shape), to: result, strides: result.shape.strides,
             shape: result.shape.dimensions)
-    }
-
-    mutating func bind(_ op: Resize, _ node: Node) throws(RuntimeError) {
-        let (x, result) = (try operand(node, 0), try result(node))
-        try checkSameElements(x, result)
-        guard all(.f32, x) || (all(.u8, x) && op.mode == .nearest) else { throw unsupportedTypes(x, result) }
-        let arguments = alula_resize_args(
-            input: UnsafeRawPointer(x.address), output: result.address, batch: size(x.shape[0]), in_h: size(x.shape[1]),
-            in_w: size(x.shape[2]), out_h: size(op.height), out_w: size(op.width), c: size(x.shape[3]),
-            element_bytes: size(x.type.dataType.size), bilinear: op.mode == .bilinear ? 1 : 0,
-            align_corners: op.coordinates == .alignCorners ? 1 : 0, half_pixel: op.coordinates == .halfPixel ? 1 : 0)
-        try append(.resize, arguments, items: x.shape[0] * op.height)
     }
 }

@@ -9,8 +9,7 @@ extension StepBuilder {
             out_w: size(result.shape[2]), in_c: size(x.shape[3]), out_c: size(x.shape[3]), groups: 1,
             kernel_h: size(op.kernel.height), kernel_w: size(op.kernel.width), stride_h: size(op.stride.height),
             stride_w: size(op.stride.width), pad_top: size(op.padding.top), pad_left: size(op.padding.left),
-            dilation_h: 1,
-            dilation_w: 1)
+            dilation_h: size(op.dilation.height), dilation_w: size(op.dilation.width))
         let (maximum, counts): (Int32, Int32) = (op.kind == .maximum ? 1 : 0, op.countsPadding ? 1 : 0)
         let items = result.shape[0] * result.shape[1]
         if all(.f32, x, result) {
@@ -60,41 +59,5 @@ extension StepBuilder {
             output: result.pointer(), batch: size(shape[0]), h: size(shape[1]), w: size(shape[2]), c: size(shape[3]),
             size: size(op.size), zero_in: try quantization(x).zeroPoint, zero: try quantization(result).zeroPoint)
         try append(.poolMixerU8, arguments, items: items)
-    }
-
-    mutating func bind(_ op: Mean, _ node: Node) throws(RuntimeError) {
-        let (x, result) = (try operand(node, 0), try result(node))
-        guard let first = op.axes.first else { throw unsupported("has no axes") }
-        let end = first + op.axes.count
-        let (outer, n, inner) = (
-            x.shape.count(0..<first), x.shape.count(first..<end), x.shape.count(end..<x.shape.rank)
-        )
-        if all(.f32, x, result) {
-            let arguments = alula_mean_f32_args(
-                input: UnsafePointer(x.pointer()), output: result.pointer(), outer: size(outer), n: size(n),
-                inner: size(inner))
-            try append(.meanF32, arguments, items: outer)
-            return
-        }
-        guard all(.u8, x), all(.u8, result) || all(.f32, result) else { throw unsupportedTypes(x, result) }
-        // 255 · n must stay below 2^31.
-        guard n <= 1 << 23 else { throw unsupported("averages too many numbers") }
-        let its = try quantization(x)
-        var arguments = alula_mean_u8_args()
-        arguments.input = UnsafePointer(x.pointer())
-        (arguments.outer, arguments.n, arguments.inner, arguments.zero_in) = (
-            size(outer), size(n), size(inner), its.zeroPoint
-        )
-        if all(.f32, result) {
-            arguments.output_f32 = result.pointer()
-            arguments.multiplier = Float(Double(its.scale) / Double(n))
-        } else {
-            let own = try quantization(result)
-            arguments.output = result.pointer()
-            arguments.zero = own.zeroPoint
-            arguments.multiplier = Float(Double(its.scale) / (Double(n) * Double(own.scale)))
-        }
-        try check(multiplier: arguments.multiplier)
-        try append(.meanU8, arguments, items: outer)
     }
 }
