@@ -148,7 +148,7 @@ public struct Quantizer {
             add(node.op, [try u8(node.inputs[0])], for: id, try quantization(id))
         case .reduce(let reduce) where reduce.isSummation && reduce.hasNeighbouringAxes:
             add(node.op, [try u8(node.inputs[0])], for: id, try quantization(id))
-        case .binary(let binary) where isPlainAddition(binary, node):
+        case .binary(let binary) where staysInt8(binary, node):
             add(node.op, [try u8(node.inputs[0]), try u8(node.inputs[1])], for: id, try quantization(id))
         case .concat: try addConcat(node)
         case .reshape, .transpose, .slice, .split, .gather, .roll, .pad, .expand, .pool: try addMovement(node)
@@ -160,8 +160,11 @@ public struct Quantizer {
     }
 
     private func keepsFloat(_ node: Node) -> Bool {
-        options.keepFloat.contains(source.displayName(node.outputs[0])) || source.type(node.inputs[0]).dataType != .f32
-            || source[node.inputs[0]].constant != nil
+        guard source.type(node.inputs[0]).dataType == .f32,
+            !options.keepFloat.contains(source.displayName(node.outputs[0]))
+        else { return true }
+        if case .binary = node.op { return false }
+        return source[node.inputs[0]].constant != nil
     }
 
     private mutating func addFloat(_ node: Node) throws(CompilerError) {
@@ -172,10 +175,11 @@ public struct Quantizer {
         for (old, new) in zip(node.outputs, ids) { floats[Int(old.index)] = new }
     }
 
-    private func isPlainAddition(_ binary: Binary, _ node: Node) -> Bool {
-        binary.kind == .add && (binary.activation == nil || binary.activation == .relu || binary.activation == .relu6)
-            && source.shape(node.inputs[0]) == source.shape(node.inputs[1])
-            && (source[node.inputs[1]].constant == nil || source.floats(node.inputs[1]) != nil)
+    /// Sums, differences and products; but squares are wanted for variances and lengths, which 8 bits are too few for.
+    private func staysInt8(_ binary: Binary, _ node: Node) -> Bool {
+        let isClamped = binary.activation == nil || binary.activation == .relu || binary.activation == .relu6
+        return binary.hasInt8Form && isClamped && node.inputs[0] != node.inputs[1]
+            && node.inputs.allSatisfy { source[$0].constant == nil || source.floats($0) != nil }
     }
 
     /// The result keeps the operand's scale: nothing is rounded.

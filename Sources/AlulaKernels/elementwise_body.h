@@ -1,6 +1,7 @@
-// Elementwise families: unary_f32, binary_f32, select_f32, affine_f32, add_u8, quantize, dequantize. Included once by the file of each instruction set.
+// Elementwise families: unary_f32, binary_f32, select_f32, affine_f32, binary_u8, quantize, dequantize. Included once by the file of each instruction set.
 #include "kernels_internal.h"
 #include "math_body.h"
+#include "strides.h"
 #include "transcendental.h"
 #include "unary.h"
 
@@ -149,15 +150,9 @@ void ALULA_SYMBOL(binary_f32)(const void *args, size_t begin, size_t end, void *
     int32_t last = p->rank - 1;
     size_t n = (size_t)p->shape[last];
     for (size_t row = begin; row < end; row++) {
-        int64_t a = 0, b = 0;
-        size_t rest = row;
-        for (int32_t axis = last - 1; axis >= 0; axis--) {
-            size_t size = (size_t)p->shape[axis], index = rest % size;
-            rest /= size;
-            a += (int64_t)index * p->a_strides[axis];
-            b += (int64_t)index * p->b_strides[axis];
-        }
-        binary_row(p->function, p->a + a, p->a_strides[last], p->b + b, p->b_strides[last], p->output + row * n, n);
+        const float *a = p->a + alula_offset_of(row, last, p->shape, p->a_strides);
+        const float *b = p->b + alula_offset_of(row, last, p->shape, p->b_strides);
+        binary_row(p->function, a, p->a_strides[last], b, p->b_strides[last], p->output + row * n, n);
     }
 }
 
@@ -191,32 +186,43 @@ void ALULA_SYMBOL(select_f32)(const void *args, size_t begin, size_t end, void *
     const alula_select_f32_args *p = args;
     int32_t last = p->rank - 1;
     for (size_t row = begin; row < end; row++) {
-        int64_t c = 0, a = 0, b = 0;
-        size_t rest = row;
-        for (int32_t axis = last - 1; axis >= 0; axis--) {
-            int64_t index = (int64_t)(rest % (size_t)p->shape[axis]);
-            rest /= (size_t)p->shape[axis];
-            c += index * p->condition_strides[axis];
-            a += index * p->a_strides[axis];
-            b += index * p->b_strides[axis];
-        }
-        select_row(p, p->condition + c, p->a + a, p->b + b, p->output + row * (size_t)p->shape[last]);
+        const float *condition = p->condition + alula_offset_of(row, last, p->shape, p->condition_strides);
+        const float *a = p->a + alula_offset_of(row, last, p->shape, p->a_strides);
+        const float *b = p->b + alula_offset_of(row, last, p->shape, p->b_strides);
+        select_row(p, condition, a, b, p->output + row * (size_t)p->shape[last]);
     }
 }
 
 // ---- Between u8 and f32 ---------------------------------------------------------------------------------------------------------
 
 #ifndef ALULA_OWN_BYTES
-void ALULA_SYMBOL(add_u8)(const void *args, size_t begin, size_t end, void *scratch) {
-    (void)scratch;
-    const alula_add_u8_args *p = args;
-    const uint8_t *a = p->a, *b = p->b;
-    uint8_t *out = p->output;
+#define ALULA_BYTES_ROW(expression)                                                              \
+    ALULA_VECTORIZE for (size_t i = 0; i < n; i++) {                                             \
+        float x = (float)((int32_t)a[i * sa] - a_zero), y = (float)((int32_t)b[i * sb] - b_zero); \
+        out[i] = alula_requantize(expression, zero, low, high);                                  \
+    }
+
+// sa and sb, 0 or 1, are constants in each call.
+ALULA_INLINE void binary_bytes(const alula_binary_u8_args *p, const uint8_t *a, size_t sa, const uint8_t *b, size_t sb, uint8_t *out, size_t n) {
     int32_t a_zero = p->a_zero, b_zero = p->b_zero, zero = p->zero, low = p->low, high = p->high;
     float a_multiplier = p->a_multiplier, b_multiplier = p->b_multiplier;
-    ALULA_VECTORIZE for (size_t i = begin; i < end; i++) {
-        float t = (float)((int32_t)a[i] - a_zero) * a_multiplier + (float)((int32_t)b[i] - b_zero) * b_multiplier;
-        out[i] = alula_requantize(t, zero, low, high);
+    if (p->is_product) ALULA_BYTES_ROW((x * y) * a_multiplier)
+    else ALULA_BYTES_ROW(x * a_multiplier + y * b_multiplier)
+}
+
+void ALULA_SYMBOL(binary_u8)(const void *args, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const alula_binary_u8_args *p = args;
+    int32_t last = p->rank - 1;
+    size_t n = (size_t)p->shape[last];
+    for (size_t row = begin; row < end; row++) {
+        const uint8_t *a = p->a + alula_offset_of(row, last, p->shape, p->a_strides);
+        const uint8_t *b = p->b + alula_offset_of(row, last, p->shape, p->b_strides);
+        uint8_t *out = p->output + row * n;
+        if (p->a_strides[last] && p->b_strides[last]) binary_bytes(p, a, 1, b, 1, out, n);
+        else if (p->a_strides[last]) binary_bytes(p, a, 1, b, 0, out, n);
+        else if (p->b_strides[last]) binary_bytes(p, a, 0, b, 1, out, n);
+        else binary_bytes(p, a, 0, b, 0, out, n);
     }
 }
 

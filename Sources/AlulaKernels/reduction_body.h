@@ -1,6 +1,7 @@
 // Families reduce_f32, top_k_f32, resample_f32, resample_u8. Included once by the file of each instruction set.
 #include "kernels_internal.h"
 #include "requantize.h"
+#include "strides.h"
 
 // ---- Reduction ------------------------------------------------------------------------------------------------------------------------
 
@@ -26,31 +27,14 @@ ALULA_INLINE float combine(int32_t function, float a, float b) {
     return a;
 }
 
-// Where the row `index` of the reduced axes but the last begins.
-ALULA_INLINE int64_t offset_of(size_t index, int32_t axes, const int32_t *shape, const int64_t *strides) {
-    int64_t offset = 0;
-    for (int32_t axis = axes - 1; axis >= 0; axis--) {
-        size_t size = (size_t)shape[axis];
-        offset += (int64_t)(index % size) * strides[axis];
-        index /= size;
-    }
-    return offset;
-}
-
-ALULA_INLINE size_t product_of(int32_t axes, const int32_t *shape) {
-    size_t product = 1;
-    for (int32_t axis = 0; axis < axes; axis++) product *= (size_t)shape[axis];
-    return product;
-}
-
 // Up to 16 neighbouring outputs; reads that many elements even of the last ones.
 ALULA_INLINE void reduce_columns(const alula_reduce_f32_args *p, int32_t function, const float *in, float *out, size_t n) {
     int32_t last = p->reduced_rank - 1;
-    size_t rows = product_of(last, p->reduced), size = (size_t)p->reduced[last];
+    size_t rows = alula_product_of(last, p->reduced), size = (size_t)p->reduced[last];
     float result[REDUCE_LANES];
     for (size_t l = 0; l < REDUCE_LANES; l++) result[l] = start_value(function);
     for (size_t row = 0; row < rows; row++) {
-        const float *x = in + offset_of(row, last, p->reduced, p->reduced_strides);
+        const float *x = in + alula_offset_of(row, last, p->reduced, p->reduced_strides);
         for (size_t i = 0; i < size; i++, x += p->reduced_strides[last]) {
             for (size_t l = 0; l < REDUCE_LANES; l++) result[l] = combine(function, result[l], x[l]);
         }
@@ -61,11 +45,11 @@ ALULA_INLINE void reduce_columns(const alula_reduce_f32_args *p, int32_t functio
 // One output, the last reduced axis being contiguous.
 ALULA_INLINE float reduce_rows(const alula_reduce_f32_args *p, int32_t function, const float *in) {
     int32_t last = p->reduced_rank - 1;
-    size_t rows = product_of(last, p->reduced), size = (size_t)p->reduced[last], whole = size / PARTIAL_RESULTS * PARTIAL_RESULTS;
+    size_t rows = alula_product_of(last, p->reduced), size = (size_t)p->reduced[last], whole = size / PARTIAL_RESULTS * PARTIAL_RESULTS;
     float r[PARTIAL_RESULTS];
     for (size_t l = 0; l < PARTIAL_RESULTS; l++) r[l] = start_value(function);
     for (size_t row = 0; row < rows; row++) {
-        const float *x = in + offset_of(row, last, p->reduced, p->reduced_strides);
+        const float *x = in + alula_offset_of(row, last, p->reduced, p->reduced_strides);
         for (size_t i = 0; i < whole; i += PARTIAL_RESULTS) {
             for (size_t l = 0; l < PARTIAL_RESULTS; l++) r[l] = combine(function, r[l], x[i + l]);
         }
@@ -82,7 +66,7 @@ ALULA_INLINE void reduce_blocks(const alula_reduce_f32_args *p, int32_t function
     int64_t stride = p->kept_strides[last];
     for (size_t item = begin; item < end; item++) {
         size_t row = item / blocks, first = item % blocks * REDUCE_OUTPUTS, count = alula_min_size(REDUCE_OUTPUTS, size - first);
-        const float *in = p->input + offset_of(row, last, p->kept, p->kept_strides) + (int64_t)first * stride;
+        const float *in = p->input + alula_offset_of(row, last, p->kept, p->kept_strides) + (int64_t)first * stride;
         float *out = p->output + row * size + first;
         if (stride == 1) {
             for (size_t i = 0; i < count; i += REDUCE_LANES) reduce_columns(p, function, in + i, out + i, alula_min_size(REDUCE_LANES, count - i));

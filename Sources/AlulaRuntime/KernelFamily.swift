@@ -2,7 +2,7 @@ import AlulaKernels
 
 /// The families of kernels: one entry of the C dispatch table each.
 enum KernelFamily: Sendable, CaseIterable {
-    case convU8S8, depthwiseU8S8, mlpU8, attentionU8, layerNormU8, poolMixerU8, poolU8, meanU8, addU8, tableU8
+    case convU8S8, depthwiseU8S8, mlpU8, attentionU8, layerNormU8, poolMixerU8, poolU8, meanU8, binaryU8, tableU8
     case quantize, dequantize
     case convF32, depthwiseF32, convTransposeF32, matmulF32, attentionF32, layerNormF32, softmaxF32, affineF32,
         poolMixerF32
@@ -20,7 +20,7 @@ enum KernelFamily: Sendable, CaseIterable {
         case .poolMixerU8: table.pool_mixer_u8
         case .poolU8: table.pool_u8
         case .meanU8: table.mean_u8
-        case .addU8: table.add_u8
+        case .binaryU8: table.binary_u8
         case .tableU8: table.table_u8
         case .quantize: table.quantize
         case .dequantize: table.dequantize
@@ -58,7 +58,7 @@ enum KernelFamily: Sendable, CaseIterable {
         case .poolMixerU8: "pool_mixer_u8"
         case .poolU8: "pool_u8"
         case .meanU8: "mean_u8"
-        case .addU8: "add_u8"
+        case .binaryU8: "binary_u8"
         case .tableU8: "table_u8"
         case .quantize: "quantize"
         case .dequantize: "dequantize"

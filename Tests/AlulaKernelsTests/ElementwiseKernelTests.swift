@@ -416,28 +416,46 @@ private let functions: [alula_unary] = [
 
     private let lengths = [1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 200, 1000]
 
-    @Test func addRequantizes() {
+    /// Rows of n bytes, and which operands advance along them and from row to row.
+    private static func bytes(_ n: Int, _ steps: (a: Int, b: Int), _ rowSteps: (a: Int, b: Int)) -> alula_binary_u8_args {
+        var arguments = alula_binary_u8_args()
+        arguments.rank = 2
+        (arguments.shape.0, arguments.shape.1) = (3, Int32(n))
+        (arguments.a_strides.0, arguments.a_strides.1) = (Int64(rowSteps.a), Int64(steps.a))
+        (arguments.b_strides.0, arguments.b_strides.1) = (Int64(rowSteps.b), Int64(steps.b))
+        return arguments
+    }
+
+    @Test func sumsAndProductsOfBytesAreRequantized() {
         var noise = KernelNoise(4)
         for n in lengths {
-            let a = KernelMemory(noise.bytes(n))
-            let b = KernelMemory(noise.bytes(n))
-            let aZero = Int32(noise.int(0...255))
-            let bZero = Int32(noise.int(0...255))
-            let zero = Int32(noise.int(0...255))
-            let low = Bool.random(using: &noise) ? zero : 0
-            let high = max(low, Int32(noise.int(200...255)))
-            let scales = [(noise.float(0...2), noise.float(0...2)), (0.5, 0.5), (1e30, 0.25)][n % 3]
-            let output = KernelHarness.run(\.add_u8, items: n, outputs: n, of: UInt8.self, "n \(n)") {
-                alula_add_u8_args(
-                    a: a.pointer, b: b.pointer, output: $0, a_zero: aZero, b_zero: bZero, zero: zero, low: low,
-                    high: high,
-                    a_multiplier: scales.0, b_multiplier: scales.1)
+            for (index, steps) in [(1, 1), (1, 0), (0, 1), (0, 0)].enumerated() {
+                let (a, b) = (KernelMemory(noise.bytes(3 * n)), KernelMemory(noise.bytes(3 * n)))
+                let rowSteps = [(n, n), (n, 0), (0, n), (1, 2 % n)][(index + n) % 4]
+                var arguments = Self.bytes(n, steps, rowSteps)
+                (arguments.a, arguments.b) = (UnsafePointer(a.pointer), UnsafePointer(b.pointer))
+                arguments.a_zero = Int32(noise.int(0...255))
+                arguments.b_zero = Int32(noise.int(0...255))
+                arguments.zero = Int32(noise.int(0...255))
+                arguments.low = Bool.random(using: &noise) ? arguments.zero : 0
+                arguments.high = max(arguments.low, Int32(noise.int(200...255)))
+                arguments.is_product = Int32(noise.int(0...1))
+                let scales = [(noise.float(0...2), noise.float(-2...2)), (0.5, 0.5), (1e30, 0.25), (0.004, -0.5)][(n + index) % 4]
+                (arguments.a_multiplier, arguments.b_multiplier) = scales
+                let label = "n \(n) steps \(steps) \(rowSteps) product \(arguments.is_product)"
+                let output = KernelHarness.run(\.binary_u8, items: 3, outputs: 3 * n, of: UInt8.self, label) {
+                    arguments.output = $0
+                    return arguments
+                }
+                let expected = (0..<3 * n).map { at in
+                    let x = Float(Int32(a.pointer[at / n * rowSteps.0 + at % n * steps.0]) - arguments.a_zero)
+                    let y = Float(Int32(b.pointer[at / n * rowSteps.1 + at % n * steps.1]) - arguments.b_zero)
+                    let t = arguments.is_product == 1 ? (x * y) * scales.0 : x * scales.0 + y * scales.1
+                    return KernelHarness.quantize(
+                        t, zero: arguments.zero, low: arguments.low, high: arguments.high)
+                }
+                KernelHarness.expectSame(output, expected, label)
             }
-            let expected = (0..<n).map { i in
-                let t = Float(Int32(a.pointer[i]) - aZero) * scales.0 + Float(Int32(b.pointer[i]) - bZero) * scales.1
-                return KernelHarness.quantize(t, zero: zero, low: low, high: high)
-            }
-            KernelHarness.expectSame(output, expected, "n \(n)")
         }
     }
 
@@ -447,11 +465,12 @@ private let functions: [alula_unary] = [
         let b = KernelMemory(noise.bytes(333))
         for table in KernelHarness.tables {
             let memory = KernelMemory(a)
-            var arguments = alula_add_u8_args(
-                a: memory.pointer, b: b.pointer, output: memory.pointer, a_zero: 3, b_zero: 200, zero: 100, low: 0,
-                high: 255, a_multiplier: 0.7,
-                b_multiplier: 0.4)
-            table.add_u8(&arguments, 0, 333, nil)
+            var arguments = Self.bytes(111, (1, 1), (111, 111))
+            (arguments.a, arguments.b) = (UnsafePointer(memory.pointer), UnsafePointer(b.pointer))
+            (arguments.output, arguments.high) = (memory.pointer, 255)
+            (arguments.a_zero, arguments.b_zero, arguments.zero) = (3, 200, 100)
+            (arguments.a_multiplier, arguments.b_multiplier) = (0.7, 0.4)
+            table.binary_u8(&arguments, 0, 3, nil)
             let expected = a.indices.map { i in
                 KernelHarness.quantize(Float(Int32(a[i]) - 3) * 0.7 + Float(Int32(b.pointer[i]) - 200) * 0.4, zero: 100)
             }

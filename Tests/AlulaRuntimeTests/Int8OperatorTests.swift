@@ -52,6 +52,14 @@ import Testing
         make("add relu", .binary(Binary(.add, activation: .relu)), [[70], [70]]),
         make("add relu6", .binary(Binary(.add, activation: .relu6)), [[70], [70]]),
         make("add repeated", .binary(Binary(.add)), [[3, 5, 30], [1, 5, 30]]),
+        make("add of a row and a column", .binary(Binary(.add)), [[7, 1], [1, 40]]),
+        make("sub", .binary(Binary(.sub)), [[2, 5, 30], [2, 5, 30]]),
+        make("sub relu of a scalar", .binary(Binary(.sub, activation: .relu)), [[], [2, 5, 30]]),
+        make("mul", .binary(Binary(.mul)), [[3000], [3000]]),
+        make("mul relu6", .binary(Binary(.mul, activation: .relu6)), [[2, 70], [2, 70]]),
+        make("mul by channel", .binary(Binary(.mul)), [[2, 5, 6, 37], [2, 1, 1, 37]]),
+        make("mul by pixel", .binary(Binary(.mul)), [[2, 5, 6, 1], [2, 5, 6, 37]]),
+        make("mul of one number", .binary(Binary(.mul)), [[1], []]),
         make(
             "avg_pool", .pool(Pool(.average, kernel: Pair(3), stride: Pair(2), padding: Padding(1))), [[2, 9, 8, 20]]),
         make(

@@ -116,7 +116,8 @@ public struct Binary: Sendable, Equatable {
 extension Binary: OperatorRule {
     package var name: String { kind.rawValue }
     package var operands: [Operand] { [.required("a"), .required("b")] }
-    package var numericRule: NumericRule { kind == .add ? .arithmetic(f32Result: false) : .float }
+    package var numericRule: NumericRule { hasInt8Form ? .arithmetic(f32Result: false) : .float }
+    package var hasInt8Form: Bool { kind == .add || kind == .sub || kind == .mul }
 
     package func write(_ attributes: inout AttributeWriter) { writeActivation(activation, nil, &attributes) }
 

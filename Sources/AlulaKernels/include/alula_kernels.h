@@ -14,7 +14,7 @@
 //    quantize(t, zero, low, high) = clamp(rne(t) + zero, low, high), t finite, |t| may exceed the i32 range (it then saturates);
 //    0 <= low <= high <= 255 and 0 <= zero <= 255.
 //
-// In place: add_u8, table_u8, unary_f32, binary_f32, affine_f32 and the layer norms may write over an input; convolutions over their residual.
+// In place: binary_u8, table_u8, unary_f32, binary_f32, affine_f32 and the layer norms may write over an input; convolutions over their residual.
 // Vectors by channel, f32 rows and attention biases are read up to 60 bytes beyond their end, even when their size is a multiple of 64.
 #pragma once
 #include <stddef.h>
@@ -229,10 +229,13 @@ typedef struct {
 
 // ---- Elementwise ----------------------------------------------------------------------------------------------------------------
 
-// u8 addition, same shape: t = f32(a - a_zero) * a_multiplier + f32(b - b_zero) * b_multiplier, out = quantize(t, zero, low, high). Items: elements.
+// u8 sums (a difference has a negative b_multiplier) and products, with broadcast: strides in elements, along the last axis 0 or 1.
+//   t = f32(a - a_zero) * a_multiplier + f32(b - b_zero) * b_multiplier, or (f32(a - a_zero) * f32(b - b_zero)) * a_multiplier if is_product;
+//   out = quantize(t, zero, low, high). Items: elements of the output's axes but the last (rows).
 typedef struct {
-    const uint8_t *a, *b; uint8_t *output; int32_t a_zero, b_zero, zero, low, high; float a_multiplier, b_multiplier;
-} alula_add_u8_args;
+    const uint8_t *a, *b; uint8_t *output; int32_t a_zero, b_zero, zero, low, high; float a_multiplier, b_multiplier; int32_t is_product, rank;
+    int32_t shape[ALULA_MAXIMUM_RANK]; int64_t a_strides[ALULA_MAXIMUM_RANK], b_strides[ALULA_MAXIMUM_RANK];
+} alula_binary_u8_args;
 typedef struct { const uint8_t *input, *table; uint8_t *output; } alula_table_u8_args;          // Items: elements
 typedef struct { const float *input; uint8_t *output; float inverse_scale; int32_t zero; } alula_quantize_args;   // quantize(x * inverse_scale, zero, 0, 255); NaN gives zero. Items: elements
 typedef struct { const uint8_t *input; float *output; float scale; int32_t zero; } alula_dequantize_args;         // f32(x - zero) * scale. Items: elements
@@ -280,7 +283,7 @@ enum { ALULA_ISA_COUNT = 7 };
 typedef struct {
     alula_isa isa;
     const char *name;             // "scalar", "avx2", "avx512vnni", "neon", "neondot", "i8mm", "simd128"
-    alula_kernel conv_u8s8, depthwise_u8s8, mlp_u8, attention_u8, layernorm_u8, pool_mixer_u8, pool_u8, mean_u8, add_u8, table_u8, quantize, dequantize;
+    alula_kernel conv_u8s8, depthwise_u8s8, mlp_u8, attention_u8, layernorm_u8, pool_mixer_u8, pool_u8, mean_u8, binary_u8, table_u8, quantize, dequantize;
     alula_kernel conv_f32, depthwise_f32, conv_transpose_f32, matmul_f32, attention_f32, layernorm_f32, softmax_f32, affine_f32, pool_mixer_f32,
         pool_f32, reduce_f32, top_k_f32, resample_f32, resample_u8, unary_f32, binary_f32, select_f32;
     alula_kernel copy, fill, gather;

@@ -119,8 +119,7 @@ extension StepBuilder {
     mutating func bind(_ op: Binary, _ node: Node) throws(RuntimeError) {
         let (a, b, result) = (try operand(node, 0), try operand(node, 1), try result(node))
         if all(.u8, a, b, result) {
-            guard op.kind == .add else { throw unsupported("int8 knows add only") }
-            try appendAdd(op, a, b, result)
+            try appendInt8(op, a, b, result)
         } else {
             guard all(.f32, a, b, result) else { throw unsupportedTypes(a, b, result) }
             try appendBinary(op, a, b, result)
@@ -162,36 +161,32 @@ extension StepBuilder {
         return axes
     }
 
-    /// The kernel adds tensors of one shape. An operand that repeats along outer axes is added a block at a time.
-    private mutating func appendAdd(_ op: Binary, _ a: BoundValue, _ b: BoundValue, _ result: BoundValue)
+    private mutating func appendInt8(_ op: Binary, _ a: BoundValue, _ b: BoundValue, _ result: BoundValue)
         throws(RuntimeError)
     {
         let (qa, qb, own) = (try quantization(a), try quantization(b), try quantization(result))
         guard let clamps = op.activation.clamps(own) else {
-            throw unsupported("int8 add takes relu or relu6, not \(op.activation?.rawValue ?? "")")
+            throw unsupported("int8 takes relu or relu6, not \(op.activation?.rawValue ?? "")")
         }
-        var axes = StridedAxes(
-            result.shape.dimensions,
-            [broadcastStrides(a.shape, to: result.shape), broadcastStrides(b.shape, to: result.shape)])
-        axes.merge()
-        let inner = axes.shape[axes.rank - 1]
-        let isDense = axes.strides.allSatisfy { $0[axes.rank - 1] == 1 } || inner == 1
-        guard isDense, axes.rows <= StepBuilder.maximumCalls else {
-            throw unsupported(
-                "int8 add of \(a.shape.description) and \(b.shape.description): expand the smaller one first")
-        }
-        var arguments = alula_add_u8_args()
+        let axes = elementAxes(of: [a, b], result)
+        var arguments = alula_binary_u8_args()
         (arguments.a_zero, arguments.b_zero, arguments.zero) = (qa.zeroPoint, qb.zeroPoint, own.zeroPoint)
         (arguments.low, arguments.high) = clamps
-        (arguments.a_multiplier, arguments.b_multiplier) = (qa.scale / own.scale, qb.scale / own.scale)
+        switch op.kind {
+        case .add, .sub:
+            arguments.a_multiplier = qa.scale / own.scale
+            arguments.b_multiplier = (op.kind == .sub ? -qb.scale : qb.scale) / own.scale
+        case .mul:
+            arguments.a_multiplier = Float(Double(qa.scale) * Double(qb.scale) / Double(own.scale))
+            arguments.is_product = 1
+        default: throw unsupported("int8 knows add, sub and mul")
+        }
         try check(multiplier: arguments.a_multiplier)
         try check(multiplier: arguments.b_multiplier)
-        for row in 0..<axes.rows {
-            let offsets = axes.offsets(outerIndex: row)
-            arguments.a = UnsafePointer(a.pointer(to: UInt8.self) + offsets[0])
-            arguments.b = UnsafePointer(b.pointer(to: UInt8.self) + offsets[1])
-            arguments.output = result.pointer(to: UInt8.self) + row * inner
-            try append(.addU8, arguments, items: inner, grain: elementGrain, parallel: row > 0)
-        }
+        (arguments.a, arguments.b) = (UnsafePointer(a.pointer()), UnsafePointer(b.pointer()))
+        arguments.output = result.pointer()
+        (arguments.rank, arguments.shape) = (size(axes.rank), axes.kernelShape)
+        (arguments.a_strides, arguments.b_strides) = (axes.kernelStrides(0), axes.kernelStrides(1))
+        try append(.binaryU8, arguments, items: axes.rows)
     }
 }
