@@ -417,7 +417,8 @@ private let functions: [alula_unary] = [
     private let lengths = [1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 200, 1000]
 
     /// Rows of n bytes, and which operands advance along them and from row to row.
-    private static func bytes(_ n: Int, _ steps: (a: Int, b: Int), _ rowSteps: (a: Int, b: Int)) -> alula_binary_u8_args {
+    private static func bytes(_ n: Int, _ steps: (a: Int, b: Int), _ rowSteps: (a: Int, b: Int)) -> alula_binary_u8_args
+    {
         var arguments = alula_binary_u8_args()
         arguments.rank = 2
         (arguments.shape.0, arguments.shape.1) = (3, Int32(n))
@@ -440,7 +441,8 @@ private let functions: [alula_unary] = [
                 arguments.low = Bool.random(using: &noise) ? arguments.zero : 0
                 arguments.high = max(arguments.low, Int32(noise.int(200...255)))
                 arguments.is_product = Int32(noise.int(0...1))
-                let scales = [(noise.float(0...2), noise.float(-2...2)), (0.5, 0.5), (1e30, 0.25), (0.004, -0.5)][(n + index) % 4]
+                let scales = [(noise.float(0...2), noise.float(-2...2)), (0.5, 0.5), (1e30, 0.25), (0.004, -0.5)][
+                    (n + index) % 4]
                 (arguments.a_multiplier, arguments.b_multiplier) = scales
                 let label = "n \(n) steps \(steps) \(rowSteps) product \(arguments.is_product)"
                 let output = KernelHarness.run(\.binary_u8, items: 3, outputs: 3 * n, of: UInt8.self, label) {

@@ -23,7 +23,7 @@ extension Importer {
         while start < places.count {
             var end = start + 1
             while end < places.count, places[end] == places[end - 1] + 1 { end += 1 }
-            id = try emit(.mean(Mean(axes: Array(places[start..<end]), keepsAxes: true)), [id])
+            id = try emit(.reduce(Reduce(.mean, axes: Array(places[start..<end]), keepsAxes: true)), [id])
             start = end
         }
         var shape = x.shape
