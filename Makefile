@@ -1,7 +1,7 @@
 # What a newcomer needs: make demo, make test. Everything else is for working on Alula.
 SWIFT ?= swift
 BIN = .build/release
-PACKAGES = libjpeg-dev libpng-dev libprotobuf-c-dev libzip-dev libhdf5-dev pkg-config
+PACKAGES = libflac-dev libjpeg-dev libpng-dev libprotobuf-c-dev libzip-dev libhdf5-dev pkg-config
 TEST_PACKAGES = libsimde-dev libc6-dev-arm64-cross libgcc-12-dev-arm64-cross qemu-user-static lld
 
 .PHONY: all deps test-deps build demo test unit debug-test emulation embedded format lint bench fuzz clean
@@ -70,7 +70,8 @@ fuzz:
 	$(SWIFT) build -c release --product fuzz-safetensors
 	$(SWIFT) build -c release --product fuzz-pytorch
 	$(SWIFT) build -c release --product fuzz-hdf5
-	for format in safetensors pytorch hdf5; do $(BIN)/fuzz-$$format --seconds $(SECONDS_OF_FUZZING) || exit 1; done
+	$(SWIFT) build -c release --product fuzz-wfdb
+	for format in safetensors pytorch hdf5 wfdb; do $(BIN)/fuzz-$$format --seconds $(SECONDS_OF_FUZZING) || exit 1; done
 
 clean:
 	rm -rf .build .build-debug .build-embedded demo

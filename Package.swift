@@ -11,7 +11,8 @@ let package = Package(
         .executable(name: "alula-hdf5-reader", targets: ["alula-hdf5-reader"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
     ],
     targets: [
         // MARK: Core: no Foundation, no packages; also compiled as Embedded Swift
@@ -29,7 +30,9 @@ let package = Package(
 
         // MARK: Workbench: compiler, data, formats, architectures, command line
         .target(name: "AlulaCompiler", dependencies: ["AlulaRuntime"]),
-        .target(name: "AlulaData", dependencies: ["AlulaRuntime", "CImageCodecs"]),
+        .target(
+            name: "AlulaData",
+            dependencies: ["AlulaRuntime", "CImageCodecs", "CFLAC", .product(name: "SwiftCSV", package: "SwiftCSV")]),
         .target(name: "SafetensorsConverter", dependencies: ["AlulaRuntime"], path: "converters/Safetensors"),
         .target(
             name: "ONNXConverter", dependencies: ["AlulaRuntime", "COnnxProto"], path: "converters/ONNX",
@@ -64,6 +67,7 @@ let package = Package(
             name: "CImageCodecs", dependencies: ["CJPEG", "CPNG"],
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
         .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
+        .systemLibrary(name: "CFLAC", pkgConfig: "flac", providers: [.apt(["libflac-dev"])]),
         .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
         .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
         .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
@@ -110,6 +114,8 @@ let package = Package(
         .executableTarget(
             name: "fuzz-hdf5", dependencies: ["HDF5Converter", "alula-hdf5-reader", "FuzzSupport", "TestSupport"],
             path: "Tests/Fuzz/HDF5"),
+        .executableTarget(
+            name: "fuzz-wfdb", dependencies: ["AlulaData", "FuzzSupport", "TestSupport"], path: "Tests/Fuzz/WFDB"),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11

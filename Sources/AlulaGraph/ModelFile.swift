@@ -29,6 +29,8 @@ public enum ModelFileError: Error, Equatable, Sendable {
 /// A frozen model: the graph with its weights in place in a mapped file, and what belongs to it. `docs/format.md` is the specification.
 public struct ModelFile: Sendable {
     public static let version = "1"
+    /// The value of `Key.task` for models whose classes are decided one by one.
+    public static let multiLabelTask = "multilabel"
 
     /// Keys of the file's metadata.
     public enum Key {
@@ -38,6 +40,10 @@ public struct ModelFile: Sendable {
         public static let preprocess = "alula.preprocess"
         /// JSON array of strings: the names of the classes, by index.
         public static let labels = "alula.labels"
+        /// `multilabel` where every class is decided on its own; absent where one class is picked.
+        public static let task = "alula.task"
+        /// JSON array of numbers: what a class's probability must reach, by index; for models with `multilabel`.
+        public static let thresholds = "alula.thresholds"
         /// JSON: what the model was converted from, with SHA-256.
         public static let source = "alula.source"
         /// JSON: exact bytes of working memory that a run needs, per thread count.

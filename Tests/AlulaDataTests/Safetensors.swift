@@ -39,6 +39,19 @@ struct Safetensors {
         return (shape, values)
     }
 
+    func integers(_ name: String) throws -> (shape: [Int], values: [Int32]) {
+        let (shape, bytes) = try tensor(name, "I32")
+        return (shape, bytes.withUnsafeBytes { raw in
+            (0..<raw.count / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self) }
+        })
+    }
+
+    func doubles(_ name: String) throws -> [Double] {
+        try tensor(name, "F64").1.withUnsafeBytes { raw in
+            (0..<raw.count / 8).map { raw.loadUnaligned(fromByteOffset: 8 * $0, as: Double.self) }
+        }
+    }
+
     private func tensor(_ name: String, _ dtype: String) throws -> ([Int], [UInt8]) {
         guard let entry = entries[name], entry.dtype == dtype else { throw Failure.missing(name, dtype: dtype) }
         return (entry.shape, Array(data[entry.offsets[0]..<entry.offsets[1]]))

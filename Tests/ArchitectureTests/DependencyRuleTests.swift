@@ -3,7 +3,7 @@ import Testing
 
 /// The layers of docs/architecture.md. A target may depend on targets of lower layers only.
 private let layers: [String: Int] = [
-    "AlulaSystem": 0, "AlulaKernels": 0, "CJPEG": 0, "CPNG": 0, "CProtobufC": 0, "CZip": 0, "CHDF5": 0,
+    "AlulaSystem": 0, "AlulaKernels": 0, "CFLAC": 0, "CJPEG": 0, "CPNG": 0, "CProtobufC": 0, "CZip": 0, "CHDF5": 0,
     "AlulaGraph": 1, "CImageCodecs": 1, "COnnxProto": 1, "alula-hdf5-reader": 1,
     "AlulaRuntime": 2, "ModelBuilding": 2,
     "Alula": 3, "AlulaCompiler": 3, "AlulaData": 3, "SafetensorsConverter": 3, "PyTorchConverter": 3,
@@ -14,7 +14,8 @@ private let layers: [String: Int] = [
 
 /// What a target may reach of its own layer or of packages; everything not named here must be strictly below.
 private let exceptions: [String: Set<String>] = [
-    "AlulaCommand": ["ArgumentParser"]
+    "AlulaCommand": ["ArgumentParser"],
+    "AlulaData": ["SwiftCSV"],
 ]
 
 private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

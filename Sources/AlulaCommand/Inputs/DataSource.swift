@@ -1,4 +1,4 @@
-import AlulaCompiler
+import AlulaData
 import AlulaGraph
 import ArgumentParser
 
@@ -8,83 +8,105 @@ import ArgumentParser
     import Foundation
 #endif
 
-/// The value of `--calibrate`: `images:DIR` or `tensors:FILE.safetensors`.
-enum DataSource: ExpressibleByArgument, Equatable {
-    case images(String)
-    case tensors(String)
+extension DataLocation: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
 
-    init?(argument: String) {
-        guard let colon = argument.firstIndex(of: ":") else { return nil }
-        let path = String(argument[argument.index(after: colon)...])
-        guard !path.isEmpty else { return nil }
-        switch argument[..<colon] {
-        case "images": self = .images(path)
-        case "tensors": self = .tensors(path)
-        default: return nil
-        }
-    }
+extension DataSplit: ExpressibleByArgument {}
 
-    var path: String {
-        switch self {
-        case .images(let path), .tensors(let path): path
-        }
-    }
-
-    /// Loaders of at most `count` samples, chosen by `seed` among all of them when there are more; in the order of the data.
-    func samples(_ reader: SampleReader, count: Int, seed: UInt64) throws -> [() throws -> Sample] {
-        switch self {
-        case .images(let directory):
-            let files = try DataSource.pictures(in: directory)
-            guard !files.isEmpty else { throw Failure(directory, "holds no .jpg, .jpeg or .png files") }
-            return DataSource.choice(of: files.count, count, seed: seed).map { index in
-                { try reader.open(files[index]).load(0) }
+extension DataLocation {
+    /// Opens the data for one model.
+    func dataset(
+        _ reader: SampleReader, split: DataSplit = .all, minimumLikelihood: Double = 0
+    ) throws -> any Dataset {
+        let options = Options(
+            split: split, rate: reader.rate ?? 100, minimumLikelihood: minimumLikelihood,
+            inputLength: reader.inputLength)
+        let dataset: any Dataset
+        do throws(DataError) {
+            if let opened = try open(options) {
+                dataset = opened
+            } else {
+                dataset = try TensorsDataset(path, reader)
             }
-        case .tensors(let file):
-            let set = try reader.open(file)
-            guard set.count > 0 else { throw Failure(file, "holds no samples") }
-            return DataSource.choice(of: set.count, count, seed: seed).map { index in
-                { try naming(file) { try set.load(index) } }
-            }
-        }
+        } catch { throw Failure(error.path, error.cause) }
+        guard dataset.count > 0 else { throw Failure(path, "holds no samples") }
+        return dataset
     }
+}
 
-    /// `count` indices below `total` in ascending order, drawn without replacement.
-    static func choice(of total: Int, _ count: Int, seed: UInt64) -> [Int] {
-        guard count < total else { return Array(0..<total) }
-        var random = SplitMix64(seed: seed)
-        var indices = Array(0..<total)
-        for place in 0..<count {
-            indices.swapAt(place, place + Int(random.next() % UInt64(total - place)))
-        }
-        return indices.prefix(count).sorted()
-    }
+/// The samples of a `.safetensors` or `.npy` file; labels come from a tensor `labels` with a class a sample, or a row of 0 and 1.
+struct TensorsDataset: Dataset {
+    let classes: [String]
+    let isMultiLabel: Bool
+    private let path: String
+    private let samples: SampleSet
+    private let targets: [Target]
 
-    /// Pictures in a folder and in its folders, one level deep, sorted by name, so that the choice does not depend on the file system.
-    private static func pictures(in directory: String) throws -> [String] {
-        var files: [String] = []
-        for name in try entries(of: directory) {
-            let path = directory + "/" + name
-            if isPicture(name) {
-                files.append(path)
-            } else if isDirectory(path) {
-                files += try entries(of: path).filter(isPicture).map { path + "/" + $0 }
-            }
-        }
-        return files
-    }
-
-    private static func entries(of directory: String) throws -> [String] {
-        guard isDirectory(directory) else { throw Failure(directory, "is not a folder, or does not exist") }
+    init(_ path: String, _ reader: SampleReader) throws(DataError) {
+        self.path = path
         do {
-            return try FileManager.default.contentsOfDirectory(atPath: directory).sorted {
-                $0.utf8.lexicographicallyPrecedes($1.utf8)
+            samples = try reader.open(path)
+            targets = try TensorsDataset.targets(path, count: samples.count)
+        } catch { throw DataError(path, TensorsDataset.cause(error)) }
+        var (width, isMultiLabel) = (0, false)
+        for target in targets {
+            switch target {
+            case .class(let index): width = max(width, index + 1)
+            case .classes(let flags): (width, isMultiLabel) = (flags.count, true)
+            case .unlabelled: break
             }
-        } catch { throw Failure(directory, "cannot be listed") }
+        }
+        self.isMultiLabel = isMultiLabel
+        classes = (0..<width).map(String.init)
     }
 
-    private static func isPicture(_ name: String) -> Bool {
-        let name = name.lowercased()
-        return !name.hasPrefix(".") && [".jpg", ".jpeg", ".png"].contains { name.hasSuffix($0) }
+    /// Most classes that a label may name, so that a damaged one does not make that many counters.
+    private static let classLimit = 65_536
+
+    private static func targets(_ path: String, count: Int) throws -> [Target] {
+        let bytes = try naming(path) { try Bytes(mapping: path) }
+        guard FileKind(bytes) == .safetensors else { return [] }
+        let file = try naming(path) { try SafetensorsFile(bytes: bytes) }
+        guard let entry = file.tensors.first(where: { ["labels", "label"].contains($0.name) }) else { return [] }
+        guard let numbers = integers(file.data(of: entry), entry.dataType) else {
+            throw Failure(nil, "tensor \(entry.name) holds \(entry.dataType.name) numbers, which are not read as labels")
+        }
+        if entry.shape == [count] {
+            return try numbers.map { label in
+                guard (0..<classLimit).contains(label) else { throw Failure(nil, "has the label \(label)") }
+                return .class(label)
+            }
+        }
+        guard entry.shape.count == 2, entry.shape[0] == count, entry.shape[1] > 0 else {
+            throw Failure(
+                nil, "tensor \(entry.name) of shape \(Shape(entry.shape).description) does not fit \(count) samples")
+        }
+        return (0..<count).map { row in
+            .classes(numbers[row * entry.shape[1]..<(row + 1) * entry.shape[1]].map { $0 != 0 })
+        }
+    }
+
+    private static func integers(_ data: TensorData, _ type: DataType) -> [Int]? {
+        switch type {
+        case .i64: data.array(of: Int64.self).map { Int($0) }
+        case .i32: data.array(of: Int32.self).map { Int($0) }
+        case .u8, .bool: data.array(of: UInt8.self).map { Int($0) }
+        case .f32: data.array(of: Float.self).map { Int(exactly: $0) ?? -1 }
+        default: nil
+        }
+    }
+
+    private static func cause(_ error: any Error) -> String {
+        (error as? Failure)?.cause ?? AlulaCommand.cause(of: error)
+    }
+
+    var count: Int { samples.count }
+    func target(_ index: Int) -> Target { targets.isEmpty ? .unlabelled : targets[index] }
+    func name(_ index: Int) -> String { "\(path) [\(index)]" }
+
+    func example(_ index: Int) throws(DataError) -> Example {
+        do { return try samples.load(index) } catch { throw DataError(path, TensorsDataset.cause(error)) }
     }
 }
 

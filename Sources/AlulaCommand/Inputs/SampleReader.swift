@@ -18,17 +18,19 @@ enum Sample {
     }
 }
 
-/// The samples of one file, read one at a time.
-struct SampleSet {
+/// The examples of one file, read one at a time.
+struct SampleSet: Sendable {
     var count: Int
-    var load: (Int) throws -> Sample
+    var load: @Sendable (Int) throws -> Example
+    /// What a person should know about how the file was read.
+    var notes: [String] = []
 }
 
-/// Turns files into inputs of one model: pictures by the model's preprocessing, arrays by their shapes.
-struct SampleReader {
+/// Turns files into inputs of one model: pictures and recordings by the model's preprocessing, arrays by their shapes.
+struct SampleReader: Sendable {
     let inputName: String
     let type: TensorType
-    private let preprocessor: ImagePreprocessor?
+    private let preprocessor: InputPreprocessor?
 
     /// - Parameter path: the model's, for messages.
     init(_ model: ModelFile, path: String) throws {
@@ -43,7 +45,7 @@ struct SampleReader {
             throw Failure(path, "takes \(type.dataType.name) numbers; samples are read as f32 or u8")
         }
         preprocessor = try model.metadata[ModelFile.Key.preprocess].map { json in
-            try naming(path) { try ImagePreprocessor(json: json) }
+            try naming(path) { try InputPreprocessor(json: json) }
         }
     }
 
@@ -53,45 +55,98 @@ struct SampleReader {
         return dimensions.first == 1 ? Array(dimensions.dropFirst()) : dimensions
     }
 
+    /// Numbers of one input.
+    var inputLength: Int { type.shape.elementCount }
+
+    /// Samples a second that the model's recordings have; nil for other models.
+    var rate: Double? {
+        if case .signal(let signal)? = preprocessor { signal.rate } else { nil }
+    }
+
     // MARK: Files
 
-    /// Opens a picture, an .npy or a .safetensors file, told apart by content; `-` is raw bytes on standard input.
+    /// Opens a picture, a recording, an .npy or a .safetensors file, told apart by content; `-` is raw bytes on standard input.
     func open(_ path: String) throws -> SampleSet {
         if path == "-" { return try naming("standard input") { try rawSamples(try readStandardInput()) } }
+        if path.hasSuffix(".hea") { return try recording(path) }
         let bytes: Bytes
-        do throws(SystemError) { bytes = try Bytes(mapping: path) } catch { throw Failure(path, error.message) }
+        do throws(SystemError) { bytes = try Bytes(mapping: path) } catch {
+            if error.kind == .notFound, (try? Bytes(mapping: path + ".hea")) != nil {
+                return try recording(path + ".hea")
+            }
+            throw Failure(path, error.message)
+        }
         return try naming(path) {
             switch FileKind(bytes) {
             case .png, .jpeg: return try picture(path)
             case .numpy: return try samples(of: try NumpyFile.array(bytes))
             case .safetensors: return try samples(of: try bestTensor(try SafetensorsFile(bytes: bytes)))
             case let kind:
-                throw Failure(path, "is \(kind.description), not a JPEG or PNG picture, .npy or .safetensors file")
+                throw Failure(
+                    path, "is \(kind.description), not a JPEG or PNG picture, a WFDB header (.hea), .npy or .safetensors file"
+                )
             }
         }
     }
 
     private func picture(_ path: String) throws -> SampleSet {
-        guard preprocessor != nil else {
+        guard case .image? = preprocessor else {
             throw Failure(path, "is a picture, but the model does not say how to prepare pictures (alula.preprocess)")
         }
-        return SampleSet(count: 1) { _ in
-            try naming(path) { try sample(of: try Image(contentsOf: path)) }
+        return SampleSet(count: 1) { _ in try naming(path) { .image(try Image(contentsOf: path)) } }
+    }
+
+    /// The windows of a recording, one after another.
+    private func recording(_ path: String) throws -> SampleSet {
+        let recording = try naming(path) { try ECGRecording(contentsOf: path) }
+        let (signal, prepared) = try naming(path) { try self.prepared(recording) }
+        let notes = prepared.missing.isEmpty ? [] : ["\(path): leads taken as zero: \(prepared.missing.joined(separator: ", "))"]
+        return SampleSet(
+            count: signal.windowCount(prepared), load: { .tensor(signal.input(prepared, window: $0)) }, notes: notes)
+    }
+
+    private func prepared(_ recording: ECGRecording) throws -> (SignalPreprocessor, SignalPreprocessor.Prepared) {
+        guard case .signal(let signal)? = preprocessor else {
+            throw Failure(nil, "is a recording, but the model does not say how to prepare recordings (alula.preprocess)")
+        }
+        guard signal.length * signal.leads.count == inputLength else {
+            throw Failure(
+                nil,
+                "gives \(signal.length) samples of \(signal.leads.count) leads after preprocessing, but the model takes \(type.shape.description)"
+            )
+        }
+        return (signal, try signal.prepare(recording))
+    }
+
+    // MARK: Examples
+
+    /// The input of an example; of a recording its first window.
+    func sample(of example: Example) throws -> Sample {
+        switch example {
+        case .image(let image): return .floats(try values(of: image))
+        case .tensor(let values): return .floats(values)
+        case .bytes(let bytes): return .quantized(bytes)
+        case .recording(let recording):
+            let (signal, prepared) = try prepared(recording)
+            return .floats(signal.input(prepared))
         }
     }
 
-    private func sample(of image: Image) throws -> Sample {
-        let input = try preprocessor!.normalized(image)
+    private func values(of image: Image) throws -> [Float] {
+        guard case .image(let preprocessor)? = preprocessor else {
+            throw Failure(nil, "is a picture, but the model does not say how to prepare pictures (alula.preprocess)")
+        }
+        let input = try preprocessor.normalized(image)
         guard [input.height, input.width, Image.channels] == sampleShape else {
             let found = Shape([input.height, input.width, Image.channels])
             throw Failure(
                 nil, "gives \(found.description) after preprocessing, but the model takes \(type.shape.description)")
         }
-        return .floats(input.values)
+        return input.values
     }
 
     private func bestTensor(_ file: SafetensorsFile) throws -> NumericArray {
-        let tensors = file.tensors
+        let tensors = file.tensors.filter { !["labels", "label"].contains($0.name) }
         let wanted = [inputName, "pixel_values", "image", "images", "signal", "signals"]
         guard let entry = wanted.lazy.compactMap({ name in tensors.first { $0.name == name } }).first ?? tensors.first
         else {
@@ -114,7 +169,7 @@ struct SampleReader {
     func samples(of array: NumericArray) throws -> SampleSet {
         let wanted = sampleShape
         let shape = array.shape
-        if array.dataType == .u8, preprocessor != nil, shape.last == Image.channels,
+        if array.dataType == .u8, case .image? = preprocessor, shape.last == Image.channels,
             shape.count == 3 || shape.count == 4
         {
             return arranged(array, .pictures, sample: Array(shape.suffix(3)))
@@ -140,14 +195,14 @@ struct SampleReader {
     private func arranged(_ array: NumericArray, _ arrangement: Arrangement, sample shape: [Int]) -> SampleSet {
         let length = shape.reduce(1, *)
         let count = array.shape.count == shape.count ? 1 : array.shape[0]
-        return SampleSet(count: count) { index in
+        return SampleSet(count: count) { [type] index in
             let range = index * length..<(index + 1) * length
             switch arrangement {
-            case .asIs where array.dataType == .u8 && type.dataType == .u8: return .quantized(array.bytes(range))
-            case .asIs: return .floats(array.floats(range))
-            case .channelsFirst: return .floats(SampleReader.channelsLast(array.floats(range), shape))
+            case .asIs where array.dataType == .u8 && type.dataType == .u8: return .bytes(array.bytes(range))
+            case .asIs: return .tensor(array.floats(range))
+            case .channelsFirst: return .tensor(SampleReader.channelsLast(array.floats(range), shape))
             case .pictures:
-                return try self.sample(of: try Image(width: shape[1], height: shape[0], bytes: array.bytes(range)))
+                return .image(try Image(width: shape[1], height: shape[0], bytes: array.bytes(range)))
             }
         }
     }
@@ -170,10 +225,10 @@ struct SampleReader {
             throw Failure(
                 nil, "has \(bytes.count) bytes; one input \(type.dataType.name)\(type.shape.description) has \(size)")
         }
-        return SampleSet(count: bytes.count / size) { index in
+        return SampleSet(count: bytes.count / size) { [type] index in
             let range = index * size..<(index + 1) * size
-            if type.dataType == .u8 { return .quantized(Array(bytes[range])) }
-            return .floats(
+            if type.dataType == .u8 { return .bytes(Array(bytes[range])) }
+            return .tensor(
                 Array(bytes[range]).withUnsafeBytes { raw in
                     (0..<size / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
                 })

@@ -1,3 +1,4 @@
+import AlulaData
 import AlulaGraph
 import HDF5Converter
 import PyTorchConverter

@@ -46,6 +46,7 @@ func cause(of error: any Error) -> String {
     case let error as ONNXError: error.message
     case let error as AlulaError: error.message
     case let error as JSONError: error.message
+    case let error as DataError: error.cause
     case let error as Failure: error.line
     default: "\(error)"
     }

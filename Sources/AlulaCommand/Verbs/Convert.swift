@@ -42,7 +42,7 @@ struct Convert: ParsableCommand {
     @Option(help: ArgumentHelp("Names of the classes: a text file with one a line, or JSON.", valueName: "file"))
     var labels: String?
 
-    @Option(help: ArgumentHelp("How pictures are prepared: a preprocessor_config.json.", valueName: "file"))
+    @Option(help: ArgumentHelp("How pictures are prepared: a preprocessor_config.json; for recordings, alula.preprocess's JSON.", valueName: "file"))
     var preprocess: String?
 
     @Option(help: ArgumentHelp("ONNX: the batch size, where the model leaves it open; default: 1.", valueName: "n"))
@@ -84,7 +84,8 @@ struct Convert: ParsableCommand {
         switch family.input {
         case .image: metadata[ModelFile.Key.preprocess] = try preprocessing(weights, graph, &notes).json
         case .signal:
-            if let preprocess { throw Failure(preprocess, "prepares pictures, but the model takes a signal") }
+            metadata[ModelFile.Key.task] = ModelFile.multiLabelTask
+            metadata[ModelFile.Key.preprocess] = try signalPreprocessing(graph, &notes)?.json
         }
         if optimize {
             graph = try naming(source) { try Pass.run(Pass.folding + Pass.floatOnly, on: graph) }
@@ -160,6 +161,28 @@ struct Convert: ParsableCommand {
         notes.append(
             "no preprocessor_config.json: pictures are resized to \(side.width) x \(side.height), ImageNet statistics")
         return try naming(source) { try .standard(height: side.height, width: side.width) }
+    }
+
+    /// From `--preprocess`, in the form that `alula inspect` shows, else the standard.
+    private func signalPreprocessing(_ graph: Graph, _ notes: inout [String]) throws -> SignalPreprocessor? {
+        let shape = graph.shape(graph.inputs[0])
+        if let path = preprocess {
+            let text = String(decoding: try readFile(path), as: UTF8.self)
+            let preprocessor = try naming(path) { try SignalPreprocessor(json: text) }
+            guard preprocessor.leads.count == shape[3], preprocessor.length == shape[2] else {
+                throw Failure(
+                    path,
+                    "gives \(preprocessor.length) samples of \(preprocessor.leads.count) leads, but the model takes \(shape[2]) of \(shape[3])"
+                )
+            }
+            return preprocessor
+        }
+        let standard = SignalPreprocessor.standard(leads: shape[3], length: shape[2])
+        notes.append(
+            standard == nil
+                ? "no --preprocess: \(shape[3]) leads have no usual names, so the model takes arrays only"
+                : "no --preprocess: recordings are filtered to 0.5-40 Hz and resampled to 100 Hz, every lead is normalized")
+        return standard
     }
 
     // MARK: Reporting

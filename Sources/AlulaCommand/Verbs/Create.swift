@@ -5,15 +5,18 @@ import ArgumentParser
 /// `alula create`: things to try Alula on.
 struct Create: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Makes a fresh model, a sample picture, or a small pretrained-style folder.",
+        abstract: "Makes a fresh model, a sample picture or ECG, or a small pretrained-style folder.",
         discussion: """
             Example:
 
               alula create edgevit-xxs -o edgevit.alula --classes 100 --input 32x32
               alula create image-sample -o wing.png --size 320x240
+              alula create ecg-sample -o ecg.hea --rhythm af
               alula create efficientformer-sample -o sample
             """,
-        subcommands: [CreateModel.self, CreateImageSample.self, CreateEfficientFormerSample.self],
+        subcommands: [
+            CreateModel.self, CreateImageSample.self, CreateECGSample.self, CreateEfficientFormerSample.self,
+        ],
         defaultSubcommand: CreateModel.self)
 }
 

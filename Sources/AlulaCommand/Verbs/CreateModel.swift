@@ -44,6 +44,9 @@ struct CreateModel: ParsableCommand {
             "Height and width of pictures, or leads and samples of signals. Default: as published.", valueName: "size"))
     var input: InputSize?
 
+    @Option(help: ArgumentHelp("Names of the classes: a text file with one a line, or JSON.", valueName: "file"))
+    var labels: String?
+
     @Option(help: "Determines the weights.")
     var seed: UInt64 = 0
 
@@ -64,10 +67,21 @@ struct CreateModel: ParsableCommand {
         let model: ModelFamily.Model
         do throws(ModelError) { model = try family.create(request) } catch { throw Failure(output, error.message) }
         var metadata: [String: String] = [:]
-        if family.input == .image {
-            let shape = model.graph.shape(model.graph.inputs[0])
+        let shape = model.graph.shape(model.graph.inputs[0])
+        switch family.input {
+        case .image:
             metadata[ModelFile.Key.preprocess] =
                 try naming(output) { try ImagePreprocessor.standard(height: shape[1], width: shape[2]) }.json
+        case .signal:
+            metadata[ModelFile.Key.task] = ModelFile.multiLabelTask
+            metadata[ModelFile.Key.preprocess] = SignalPreprocessor.standard(leads: shape[3], length: shape[2])?.json
+        }
+        if let labels {
+            let names = try Labels.read(labels)
+            guard names.count == model.graph.shape(model.graph.outputs[0]).last else {
+                throw Failure(labels, "has \(names.count) labels, but the model has another number of classes")
+            }
+            metadata[ModelFile.Key.labels] = JSON.strings(names).text
         }
         let file = ModelFile(graph: model.graph, metadata: metadata)
         try naming(output) { try file.write(to: output) }

@@ -1,4 +1,5 @@
 import AlulaCompiler
+import AlulaData
 import AlulaGraph
 import AlulaRuntime
 import AlulaSystem
@@ -9,8 +10,8 @@ struct Quantize: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Turns a float model into an int8 model.",
         discussion: """
-            DATA is images:DIR (pictures, flat or one folder a class) or tensors:FILE.safetensors (axis 0 counts samples).
-            The same model, data and options always give the same file.
+            DATA is one of \(DataLocation.forms); labels are not needed. Pictures may lie in one folder or in one a class; axis 0
+            of tensors counts samples. The same model, data and options always give the same file.
 
             Example:
 
@@ -24,9 +25,12 @@ struct Quantize: ParsableCommand {
     var output: String
 
     @Option(
-        help: ArgumentHelp("Samples that show the range of every value: images:DIR or tensors:FILE.", valueName: "data")
+        help: ArgumentHelp("Samples that show the range of every value: \(DataLocation.forms).", valueName: "data")
     )
-    var calibrate: DataSource
+    var calibrate: DataLocation
+
+    @Option(help: "The part of the data: train, val, test or all.")
+    var split = DataSplit.all
 
     @Option(help: "How many samples to look at, at most.")
     var samples = 128
@@ -75,7 +79,7 @@ struct Quantize: ParsableCommand {
                 model, "was converted with --optimize; quantize the model that alula convert writes without it")
         }
         let reader = try SampleReader(file, path: model)
-        let loaders = try calibrate.samples(reader, count: samples, seed: seed)
+        let loaders = try loaders(reader)
         let float = try naming(model) { try Pass.run(Pass.folding, on: file.graph) }
         try checkKeptNames(float)
 
@@ -95,6 +99,14 @@ struct Quantize: ParsableCommand {
         format.print(
             json(sensitivity, sizes, calibration.samples, seconds),
             text: text(sensitivity, sizes, calibration.samples, seconds))
+    }
+
+    /// Readers of at most `--samples` inputs, in the order of the data.
+    private func loaders(_ reader: SampleReader) throws -> [() throws -> Sample] {
+        let chosen = Subset(try calibrate.dataset(reader, split: split), choosing: samples, seed: seed)
+        return (0..<chosen.count).map { index in
+            { try naming(chosen.name(index)) { try reader.sample(of: chosen.example(index)) } }
+        }
     }
 
     private func checkKeptNames(_ graph: Graph) throws {

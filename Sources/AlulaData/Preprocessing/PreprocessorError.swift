@@ -8,6 +8,8 @@ public enum PreprocessorError: Error, Equatable {
     case missingKey(String, context: String)
     /// The configuration asks for a step that Alula does not have.
     case unsupported(key: String, found: String)
+    /// A recording that no input can be made of.
+    case unusableRecording(String)
 }
 
 extension PreprocessorError: CustomStringConvertible {
@@ -17,6 +19,7 @@ extension PreprocessorError: CustomStringConvertible {
         case .invalidValue(let key, let found, let expected): "'\(key)' is \(found), expected \(expected)"
         case .missingKey(let key, let context): "'\(key)' is missing in \(context)"
         case .unsupported(let key, let found): "'\(key)' is \(found), which is not supported"
+        case .unusableRecording(let reason): "cannot be used: \(reason)"
         }
     }
 }

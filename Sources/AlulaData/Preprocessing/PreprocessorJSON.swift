@@ -57,19 +57,9 @@ extension ImagePreprocessor {
     /// Reads what `json` wrote. Unknown keys are refused: ignoring one could change what a model sees.
     public init(json: String) throws(PreprocessorError) {
         let reader = try ConfigurationReader(Array(json.utf8))
-        func required<Value>(_ value: Value?, _ key: String) throws(PreprocessorError) -> Value {
-            guard let value else { throw .missingKey(key, context: "the model's preprocessing") }
-            return value
-        }
         let keys: Set = ["crop", "filter", "kind", "mean", "rescale", "resize", "rounding", "std", "version"]
-        if let key = reader.members.keys.sorted().first(where: { !keys.contains($0) }) {
-            throw .unsupported(key: key, found: reader.members[key]?.excerpt ?? "")
-        }
-        let kind = try required(reader.optionalString("kind"), "kind")
-        guard kind == "image" else { throw .unsupported(key: "kind", found: kind) }
-        let version = try required(reader.optionalInteger("version"), "version")
-        guard version == 1 else { throw .unsupported(key: "version", found: "\(version)") }
-        let name = try required(reader.optionalString("filter"), "filter")
+        try reader.check(kind: "image", keys: keys)
+        let name = try reader.required(reader.optionalString("filter"), "filter")
         guard let filter = ResizeFilter(rawValue: name) else { throw .unsupported(key: "filter", found: name) }
 
         var resize: Resize?
@@ -80,13 +70,13 @@ extension ImagePreprocessor {
         }
         var crop: Crop?
         if reader.value("crop") != nil, case .exact(let width, let height) = try reader.size("crop") {
-            let rule = try required(reader.optionalString("rounding"), "rounding")
+            let rule = try reader.required(reader.optionalString("rounding"), "rounding")
             guard let rounding = CropRounding(rawValue: rule) else { throw .unsupported(key: "rounding", found: rule) }
             crop = Crop(width: width, height: height, rounding: rounding)
         }
         try self.init(
-            resize: resize, filter: filter, crop: crop, rescale: required(reader.optionalNumber("rescale"), "rescale"),
-            mean: required(reader.channels("mean"), "mean"), deviation: required(reader.channels("std"), "std"))
+            resize: resize, filter: filter, crop: crop, rescale: reader.required(reader.optionalNumber("rescale"), "rescale"),
+            mean: reader.required(reader.channels("mean"), "mean"), deviation: reader.required(reader.channels("std"), "std"))
     }
 }
 

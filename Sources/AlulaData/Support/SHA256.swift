@@ -1,7 +1,7 @@
 import Foundation
 
 /// The SHA-256 digest (FIPS 180-4), for naming what a model was converted from.
-struct SHA256 {
+package struct SHA256 {
     private static let constants: [UInt32] = [
         0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5,
         0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174,
@@ -22,7 +22,7 @@ struct SHA256 {
     private var count: UInt64 = 0
 
     /// Adds bytes to the message.
-    mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
         count += UInt64(bytes.count)
         var start = 0
         if !pending.isEmpty {
@@ -38,13 +38,13 @@ struct SHA256 {
         pending += bytes[start...]
     }
 
-    mutating func update(_ text: String) {
+    package mutating func update(_ text: String) {
         var text = text
         text.withUTF8 { update(UnsafeRawBufferPointer($0)) }
     }
 
     /// The digest of the message in lowercase hexadecimal.
-    mutating func finish() -> String {
+    package mutating func finish() -> String {
         // One bit, zeros, and the length in bits fill one or two last blocks.
         var tail: [UInt8] = [0x80]
         while (pending.count + tail.count) % 64 != 56 { tail.append(0) }
@@ -56,14 +56,14 @@ struct SHA256 {
         }.joined()
     }
 
-    static func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String {
+    package static func hexadecimal(_ bytes: UnsafeRawBufferPointer) -> String {
         var hash = SHA256()
         hash.update(bytes)
         return hash.finish()
     }
 
     /// The digest of a file, which is read in parts: mapped, it would count as memory in use.
-    static func hexadecimal(ofFile path: String) throws -> String {
+    package static func hexadecimal(ofFile path: String) throws -> String {
         guard let file = fopen(path, "rb") else { throw Failure(path, "cannot be read") }
         defer { fclose(file) }
         var hash = SHA256()
