@@ -18,6 +18,7 @@ struct AlulaTool: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Convert.self, Quantize.self, Run.self, Evaluate.self, Bench.self, Inspect.self, Verify.self, Create.self, Export.self,
+            Convert.self, Quantize.self, Run.self, Evaluate.self, Bench.self, Inspect.self, Verify.self, Create.self,
+            Export.self,
         ])
 }

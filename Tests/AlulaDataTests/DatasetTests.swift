@@ -31,7 +31,8 @@ import Testing
     @Test func cifarRecordsAreReadPlaneByPlane() throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         func record(_ labels: [UInt8], _ first: UInt8) -> [UInt8] {
-            labels + (0..<3072).map { UInt8(truncatingIfNeeded: Int(first) + $0 / 1024 * 50 + ($0 % 1024 == 1 ? 1 : 0)) }
+            labels
+                + (0..<3072).map { UInt8(truncatingIfNeeded: Int(first) + $0 / 1024 * 50 + ($0 % 1024 == 1 ? 1 : 0)) }
         }
         try write("test.bin", record([3, 42], 10) + record([0, 99], 20))
         let hundred = try CIFARDataset(.cifar100, folder: folder, split: .test)
@@ -138,7 +139,8 @@ import Testing
 
     @Test func damagedTablesAreRefused() throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let statements = ",description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass\nNORM,n,1.0,,,NORM,NORM\n"
+        let statements =
+            ",description,diagnostic,form,rhythm,diagnostic_class,diagnostic_subclass\nNORM,n,1.0,,,NORM,NORM\n"
         let header = "ecg_id,scp_codes,strat_fold,filename_lr,filename_hr\n"
         func open(_ statements: String, _ table: String) throws -> String {
             try write("scp_statements.csv", statements)

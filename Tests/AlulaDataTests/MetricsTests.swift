@@ -15,7 +15,8 @@ import Testing
             }
     }
 
-    @Test(arguments: SignalGolden.recorded.single.map(\.name)) func oneClassOfManyIsScikitLearns(_ name: String) throws {
+    @Test(arguments: SignalGolden.recorded.single.map(\.name)) func oneClassOfManyIsScikitLearns(_ name: String) throws
+    {
         let golden = try #require(SignalGolden.recorded.single.first { $0.name == name })
         let noise = SignalGolden.noise(golden.examples * golden.classes, seed: golden.seed)
         let draws = SignalGolden.noise(golden.examples, seed: golden.seed + 100)
@@ -37,7 +38,9 @@ import Testing
         #expect(Self.near(metrics.calibrationError, golden.ece))
     }
 
-    @Test(arguments: SignalGolden.recorded.multiple.map(\.name)) func everyClassOnItsOwnIsScikitLearns(_ name: String) throws {
+    @Test(arguments: SignalGolden.recorded.multiple.map(\.name)) func everyClassOnItsOwnIsScikitLearns(_ name: String)
+        throws
+    {
         let golden = try #require(SignalGolden.recorded.multiple.first { $0.name == name })
         let noise = SignalGolden.noise(golden.examples * golden.classes, seed: golden.seed)
         let draws = SignalGolden.noise(golden.examples * golden.classes, seed: golden.seed + 100)
@@ -66,8 +69,9 @@ import Testing
         arguments: ["challenge2021", "challenge2020", "small"])
     func theSharedSetsAreScikitLearns(_ name: String) throws {
         let arrays = try Safetensors(contents(shared("fixtures/ecg_metrics/arrays.safetensors")))
-        let json = try JSONSerialization.jsonObject(
-            with: Data(contents(shared("fixtures/ecg_metrics/expected.json")))) as? [String: Any]
+        let json =
+            try JSONSerialization.jsonObject(
+                with: Data(contents(shared("fixtures/ecg_metrics/expected.json")))) as? [String: Any]
         let expected = try #require((json?["sklearn"] as? [String: Any])?[name] as? [String: Any])
         let (shape, labels) = try arrays.bytes(name + ".labels")
         let scores = try arrays.doubles(name + ".scores")

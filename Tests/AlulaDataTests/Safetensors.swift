@@ -41,9 +41,12 @@ struct Safetensors {
 
     func integers(_ name: String) throws -> (shape: [Int], values: [Int32]) {
         let (shape, bytes) = try tensor(name, "I32")
-        return (shape, bytes.withUnsafeBytes { raw in
-            (0..<raw.count / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self) }
-        })
+        return (
+            shape,
+            bytes.withUnsafeBytes { raw in
+                (0..<raw.count / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self) }
+            }
+        )
     }
 
     func doubles(_ name: String) throws -> [Double] {

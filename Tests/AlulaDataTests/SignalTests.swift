@@ -124,7 +124,8 @@ import Testing
         }
         let json = preprocessors[0].json
         for (old, new) in [
-            ("\"kind\":\"ecg\"", "\"kind\":\"egg\""), ("\"version\":1", "\"version\":2"), ("\"order\":4", "\"order\":99"),
+            ("\"kind\":\"ecg\"", "\"kind\":\"egg\""), ("\"version\":1", "\"version\":2"),
+            ("\"order\":4", "\"order\":99"),
             ("\"rate\":100", "\"rate\":0"), ("\"rate\":100", "\"rate\":70"), ("\"length\":1000", "\"length\":-1"),
             ("\"II\"", "\"i\""), ("\"lead\"", "\"leads\""), ("\"order\"", "\"odor\""), ("\"I\",", "7,"),
         ] {

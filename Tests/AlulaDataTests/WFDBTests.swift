@@ -45,7 +45,8 @@ import Testing
             return stride(from: 0, to: samples.count, by: 3).flatMap { index -> [UInt8] in
                 let group = (0..<3).map { index + $0 < samples.count ? samples[index + $0] & 0x3FF : 0 }
                 if format == .packed10in32 { return bytes(group[0] | group[1] << 10 | group[2] << 20, 4) }
-                return bytes(group[0] << 1 | (group[2] & 0x1F) << 11, 2) + bytes(group[1] << 1 | (group[2] >> 5) << 11, 2)
+                return bytes(group[0] << 1 | (group[2] & 0x1F) << 11, 2)
+                    + bytes(group[1] << 1 | (group[2] >> 5) << 11, 2)
             }
         case .flac8, .flac16, .flac24: return []
         }

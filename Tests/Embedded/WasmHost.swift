@@ -15,7 +15,9 @@ func run(
         file = try ModelFile(bytes: Bytes(unowned: UnsafeRawBufferPointer(start: model, count: Int(modelSize))))
     } catch { return -1 }
     let session: Session
-    do throws(RuntimeError) { session = try Session(file.graph, options: SessionOptions(threads: 1)) } catch { return -2 }
+    do throws(RuntimeError) { session = try Session(file.graph, options: SessionOptions(threads: 1)) } catch {
+        return -2
+    }
     do throws(RuntimeError) {
         try session.setInput(0, bytes: UnsafeRawBufferPointer(start: input, count: Int(inputSize)))
     } catch { return -3 }

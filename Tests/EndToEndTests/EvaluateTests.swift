@@ -59,13 +59,15 @@ import Testing
     @Test func recordingsAreRunDrawnAndEvaluated() throws {
         let (model, int8, tuned) = (folder.file("m.alula"), folder.file("q.alula"), folder.file("t.alula"))
         let labels = try folder.write("labels.txt", Data("10\n20\n30\n".utf8))
-        let data = "wfdb:"
+        let data =
+            "wfdb:"
             + (try records([("a", "normal", "10"), ("b", "af", "20,30"), ("c", "pvc", "30"), ("d", "brady", "10")]))
         try Tool.succeed("create", "msw-transformer-tiny", "-o", model, "--classes", "3", "--labels", labels)
         try Tool.succeed("quantize", model, "-o", int8, "--calibrate", data)
         let before = try Tool.succeed("run", int8, folder.file("a.hea"), "--json").json()
         let top = try #require((before["inputs"] as? [[String: Any]])?.first?["top"] as? [[String: Any]])
-        #expect(top.count == 3 && top.allSatisfy { ($0["positive"] as? Bool) == (($0["score"] as? Double ?? 0) >= 0.5) })
+        #expect(
+            top.count == 3 && top.allSatisfy { ($0["positive"] as? Bool) == (($0["score"] as? Double ?? 0) >= 0.5) })
         #expect(Set(top.compactMap { $0["label"] as? String }) == ["10", "20", "30"])
 
         let json = try Tool.succeed(

@@ -21,7 +21,10 @@ package enum WFDBSamples {
             Array(header.utf8) + separator + Array(segment.utf8) + separator + data
         }
         let formats = [8, 16, 24, 32, 61, 80, 160, 212, 310, 311].map { format in
-            ("format-\(format)", sample("r 2 250 6\nr.dat \(format) 200(3)/mV 12 0 1\nr.dat \(format)x2:1+3 1e3/uV\n# Dx: 1\n"))
+            (
+                "format-\(format)",
+                sample("r 2 250 6\nr.dat \(format) 200(3)/mV 12 0 1\nr.dat \(format)x2:1+3 1e3/uV\n# Dx: 1\n")
+            )
         }
         let notes: [UInt8] = [0, 0x70, 2, 0xFC, 0x28, 0x4E, 5, 4, 0, 0xEC, 1, 0, 0x70, 0x11, 2, 0x14, 3, 0xF4, 1, 0xF8]
         return formats + [
@@ -34,7 +37,8 @@ package enum WFDBSamples {
     }()
 
     private static let tokens = [
-        "r.dat", "s", "~", "/", "..", "x2", ":1", "+24", "(", ")", "/mV", "#", "\n", " ", "16", "212", "310", "516", "0", "65536",
+        "r.dat", "s", "~", "/", "..", "x2", ":1", "+24", "(", ")", "/mV", "#", "\n", " ", "16", "212", "310", "516",
+        "0", "65536",
         "2147483648", "9223372036854775807", "9223372036854775808", "1e308", "nan", "-", "\n---\n",
     ]
 

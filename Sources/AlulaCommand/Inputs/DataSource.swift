@@ -70,7 +70,8 @@ struct TensorsDataset: Dataset {
         let file = try naming(path) { try SafetensorsFile(bytes: bytes) }
         guard let entry = file.tensors.first(where: { ["labels", "label"].contains($0.name) }) else { return [] }
         guard let numbers = integers(file.data(of: entry), entry.dataType) else {
-            throw Failure(nil, "tensor \(entry.name) holds \(entry.dataType.name) numbers, which are not read as labels")
+            throw Failure(
+                nil, "tensor \(entry.name) holds \(entry.dataType.name) numbers, which are not read as labels")
         }
         if entry.shape == [count] {
             return try numbers.map { label in

@@ -83,7 +83,8 @@ struct SampleReader: Sendable {
             case .safetensors: return try samples(of: try bestTensor(try SafetensorsFile(bytes: bytes)))
             case let kind:
                 throw Failure(
-                    path, "is \(kind.description), not a JPEG or PNG picture, a WFDB header (.hea), .npy or .safetensors file"
+                    path,
+                    "is \(kind.description), not a JPEG or PNG picture, a WFDB header (.hea), .npy or .safetensors file"
                 )
             }
         }
@@ -100,14 +101,17 @@ struct SampleReader: Sendable {
     private func recording(_ path: String) throws -> SampleSet {
         let recording = try naming(path) { try ECGRecording(contentsOf: path) }
         let (signal, prepared) = try naming(path) { try self.prepared(recording) }
-        let notes = prepared.missing.isEmpty ? [] : ["\(path): leads taken as zero: \(prepared.missing.joined(separator: ", "))"]
+        let notes =
+            prepared.missing.isEmpty
+            ? [] : ["\(path): leads taken as zero: \(prepared.missing.joined(separator: ", "))"]
         return SampleSet(
             count: signal.windowCount(prepared), load: { .tensor(signal.input(prepared, window: $0)) }, notes: notes)
     }
 
     private func prepared(_ recording: ECGRecording) throws -> (SignalPreprocessor, SignalPreprocessor.Prepared) {
         guard case .signal(let signal)? = preprocessor else {
-            throw Failure(nil, "is a recording, but the model does not say how to prepare recordings (alula.preprocess)")
+            throw Failure(
+                nil, "is a recording, but the model does not say how to prepare recordings (alula.preprocess)")
         }
         guard signal.length * signal.leads.count == inputLength else {
             throw Failure(

@@ -102,7 +102,10 @@ struct WeightSource {
     /// Every file read, without its folder, and its SHA-256.
     func record(and others: [String] = []) throws -> JSON {
         let entries = try (files + others).map { path -> JSON in
-            .object([("name", .string(lastComponent(path))), ("sha256", .string(try SHA256.hexadecimal(ofFile: path)))])
+            .object([
+                ("name", .string(lastComponent(path))),
+                ("sha256", .string(try naming(path) { try SHA256.hexadecimal(ofFile: path) })),
+            ])
         }
         return .object([("files", .array(entries)), ("format", .string(format.rawValue))])
     }

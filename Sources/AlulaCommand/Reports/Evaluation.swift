@@ -90,7 +90,8 @@ struct Evaluation {
     }
 
     func result() -> EvaluationResult {
-        let thresholds = single == nil ? places.map { scoring.thresholds[$0] } : Array(repeating: 0.5, count: outputCount)
+        let thresholds =
+            single == nil ? places.map { scoring.thresholds[$0] } : Array(repeating: 0.5, count: outputCount)
         let decisions = multiple.decisions(thresholds: thresholds)
         return EvaluationResult(
             model: path, names: single == nil ? places.map { names[$0] } : names, single: single, multiple: multiple,
@@ -160,7 +161,10 @@ struct EvaluationResult {
         }
         return [("task", .string(single == nil ? "multilabel" : "classify"))]
             + figures.map { ($0.key, .number($0.value)) }
-            + [("auroc_undefined", .integer(undefinedAreas)), ("classes", .array(classes)), ("confusion", .array(rows))]
+            + [
+                ("auroc_undefined", .integer(undefinedAreas)), ("classes", .array(classes)),
+                ("confusion", .array(rows)),
+            ]
     }
 
     var summary: String {
@@ -195,7 +199,9 @@ struct EvaluationResult {
             rows.count <= limit
             ? Array(rows.indices) : Array(rows.indices.sorted { (counts[$0].f1, $0) < (counts[$1].f1, $1) }.prefix(10))
         var text = rows.count <= limit ? "" : "  the 10 of \(rows.count) classes with the lowest F1:\n"
-        text += Format.table([header].map { ["  " + $0[0]] + $0.dropFirst() } + shown.map { ["  " + rows[$0][0]] + rows[$0].dropFirst() })
+        text += Format.table(
+            [header].map { ["  " + $0[0]] + $0.dropFirst() } + shown.map { ["  " + rows[$0][0]] + rows[$0].dropFirst() }
+        )
         return text
     }
 }

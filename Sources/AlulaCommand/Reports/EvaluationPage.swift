@@ -9,18 +9,23 @@ struct EvaluationPage {
 
     var text: String {
         let first = results[0]
-        var body = "<h1>\(SVG.escaped(fileName(title)))</h1>\n<p class=\"sub\">\(samples) samples of \(SVG.escaped(data))</p>\n"
+        var body =
+            "<h1>\(SVG.escaped(fileName(title)))</h1>\n<p class=\"sub\">\(samples) samples of \(SVG.escaped(data))</p>\n"
         body += figures
         let isMultiLabel = first.single == nil
         let caption =
             isMultiLabel
             ? "Rows are true classes, columns decided ones; a sample counts in every cell of its classes."
             : "Rows are true classes, columns decided ones."
-        body += "<div class=\"plots\">\n<figure>\(ConfusionPlot(names: first.names, counts: first.confusion, supports: first.counts.map(\.support)).svg)"
+        body +=
+            "<div class=\"plots\">\n<figure>\(ConfusionPlot(names: first.names, counts: first.confusion, supports: first.counts.map(\.support)).svg)"
         body += "<figcaption>Confusion. \(caption)</figcaption></figure>\n"
-        body += "<figure>\(ROCPlot(first).svg)<figcaption>Receiver operating characteristic, each class against the others.</figcaption></figure>\n</div>\n"
-        body += "<h2>Classes</h2>\n" + EvaluationPage.table(
-            EvaluationResult.classHeader(isMultiLabel), first.classRows)
+        body +=
+            "<figure>\(ROCPlot(first).svg)<figcaption>Receiver operating characteristic, each class against the others.</figcaption></figure>\n</div>\n"
+        body +=
+            "<h2>Classes</h2>\n"
+            + EvaluationPage.table(
+                EvaluationResult.classHeader(isMultiLabel), first.classRows)
         return """
             <!DOCTYPE html>
             <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -143,7 +148,9 @@ struct ROCPlot {
         for tick in 0...5 {
             let share = Double(tick) / 5
             let (x, y) = (left + side * share, top + side * (1 - share))
-            body += SVG.line(left, y, left + side, y, stroke: "#e3e8ee") + SVG.line(x, top, x, top + side, stroke: "#e3e8ee")
+            body +=
+                SVG.line(left, y, left + side, y, stroke: "#e3e8ee")
+                + SVG.line(x, top, x, top + side, stroke: "#e3e8ee")
             body += SVG.text(Format.fixed(share, 1), left - 8, y + 4, size: 11, anchor: "end", fill: "#5b6b7b")
             body += SVG.text(Format.fixed(share, 1), x, top + side + 17, size: 11, anchor: "middle", fill: "#5b6b7b")
         }
@@ -163,12 +170,15 @@ struct ROCPlot {
         if !legend.isEmpty {
             let height = 17 * Double(curves.count) + 8
             body += SVG.rectangle(
-                left + side - 194, top + side - height - 8, 188, height, fill: "rgba(255,255,255,0.85)", stroke: "#e3e8ee",
+                left + side - 194, top + side - height - 8, 188, height, fill: "rgba(255,255,255,0.85)",
+                stroke: "#e3e8ee",
                 radius: 4)
         }
         body += legend
-        body += SVG.text("false positive rate", left + side / 2, top + side + 36, size: 12, anchor: "middle", fill: "#5b6b7b")
-        body += SVG.text("true positive rate", 14, top + side / 2, size: 12, anchor: "middle", fill: "#5b6b7b", turned: -90)
+        body += SVG.text(
+            "false positive rate", left + side / 2, top + side + 36, size: 12, anchor: "middle", fill: "#5b6b7b")
+        body += SVG.text(
+            "true positive rate", 14, top + side / 2, size: 12, anchor: "middle", fill: "#5b6b7b", turned: -90)
         return SVG.document(width: left + side + 12, height: top + side + 44, body)
     }
 }

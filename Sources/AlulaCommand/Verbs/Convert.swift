@@ -42,7 +42,10 @@ struct Convert: ParsableCommand {
     @Option(help: ArgumentHelp("Names of the classes: a text file with one a line, or JSON.", valueName: "file"))
     var labels: String?
 
-    @Option(help: ArgumentHelp("How pictures are prepared: a preprocessor_config.json; for recordings, alula.preprocess's JSON.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "How pictures are prepared: a preprocessor_config.json; for recordings, alula.preprocess's JSON.",
+            valueName: "file"))
     var preprocess: String?
 
     @Option(help: ArgumentHelp("ONNX: the batch size, where the model leaves it open; default: 1.", valueName: "n"))
@@ -181,7 +184,8 @@ struct Convert: ParsableCommand {
         notes.append(
             standard == nil
                 ? "no --preprocess: \(shape[3]) leads have no usual names, so the model takes arrays only"
-                : "no --preprocess: recordings are filtered to 0.5-40 Hz and resampled to 100 Hz, every lead is normalized")
+                : "no --preprocess: recordings are filtered to 0.5-40 Hz and resampled to 100 Hz, every lead is normalized"
+        )
         return standard
     }
 

@@ -48,6 +48,8 @@ struct CreateECGSample: ParsableCommand {
                 ("output", .string(header)), ("rhythm", .string(rhythm.rawValue)), ("rate", .number(rate)),
                 ("samples", .integer(recording.count)), ("leads", .strings(recording.leads)),
             ]),
-            text: "\(header): \(recording.count) samples of \(recording.leads.count) leads at \(Format.fixed(rate, 0)) Hz, \(rhythm.rawValue)\n")
+            text:
+                "\(header): \(recording.count) samples of \(recording.leads.count) leads at \(Format.fixed(rate, 0)) Hz, \(rhythm.rawValue)\n"
+        )
     }
 }

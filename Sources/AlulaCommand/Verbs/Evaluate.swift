@@ -33,7 +33,9 @@ struct Evaluate: ParsableCommand {
     @Option(help: "Chooses the samples when --samples is given.")
     var seed: UInt64 = 0
 
-    @Option(help: ArgumentHelp("Measure this model on the same data too, and how often both agree.", valueName: "other.alula"))
+    @Option(
+        help: ArgumentHelp(
+            "Measure this model on the same data too, and how often both agree.", valueName: "other.alula"))
     var compare: String?
 
     @Option(help: ArgumentHelp("Also write the results as a page for people.", valueName: "page.html"))

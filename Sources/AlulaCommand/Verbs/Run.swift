@@ -166,7 +166,8 @@ struct Run: ParsableCommand {
             let title = files.contains(outcome.file) ? "\(outcome.file) [\(outcome.index)]" : outcome.file
             let rows = best(outcome, scoring).map { candidate in
                 [
-                    (candidate.isPositive ? "* " : "  ") + candidate.label, Format.fixed(100 * candidate.score, 1) + " %",
+                    (candidate.isPositive ? "* " : "  ") + candidate.label,
+                    Format.fixed(100 * candidate.score, 1) + " %",
                     Format.bar(candidate.score),
                 ]
             }

@@ -24,7 +24,9 @@ public struct SignalAugmentation: Sendable, Equatable {
     public func apply(_ input: inout [Float], leads: Int, rate: Double, using random: inout SplitMix64) {
         precondition(leads > 0 && input.count % leads == 0, "samples without all leads")
         let count = input.count / leads
-        if shift > 0 { SignalAugmentation.shift(&input, by: Int(Double(count) * random.uniform(-shift...shift)) * leads) }
+        if shift > 0 {
+            SignalAugmentation.shift(&input, by: Int(Double(count) * random.uniform(-shift...shift)) * leads)
+        }
         if amplitude > 0 {
             let factor = Float(1 + random.uniform(-amplitude...amplitude))
             for place in input.indices { input[place] *= factor }

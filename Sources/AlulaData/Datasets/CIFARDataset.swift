@@ -62,7 +62,9 @@ public struct CIFARDataset: Dataset {
     private static func names(_ variant: Variant, _ folder: String) throws(DataError) -> [String] {
         let path = folder + "/" + variant.namesFile
         guard DataFiles.exists(path) else { return (0..<variant.classCount).map(String.init) }
-        let names = try DataFiles.text(path).split(whereSeparator: \.isNewline).map { trimmed($0) }.filter { !$0.isEmpty }
+        let names = try DataFiles.text(path).split(whereSeparator: \.isNewline).map { trimmed($0) }.filter {
+            !$0.isEmpty
+        }
         guard names.count == variant.classCount else {
             throw DataError(path, "has \(names.count) names, not \(variant.classCount)")
         }

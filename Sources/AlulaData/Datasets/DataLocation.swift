@@ -27,7 +27,9 @@ public enum DataLocation: Sendable, Equatable {
         case "ptbxl":
             var task = PTBXLDataset.Task.super
             if let mark = path.lastIndex(of: ":") {
-                guard let named = PTBXLDataset.Task(rawValue: String(path[path.index(after: mark)...])) else { return nil }
+                guard let named = PTBXLDataset.Task(rawValue: String(path[path.index(after: mark)...])) else {
+                    return nil
+                }
                 (task, path) = (named, String(path[..<mark]))
             }
             guard !path.isEmpty else { return nil }

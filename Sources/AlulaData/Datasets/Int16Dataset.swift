@@ -22,7 +22,8 @@ public struct Int16Dataset: Dataset {
         bytes = try DataFiles.bytes(path)
         self.length = length
         guard length > 0, bytes.count > 0, bytes.count / 2 % length == 0, bytes.count % 2 == 0 else {
-            throw DataError(path, "has \(bytes.count) bytes, which is no multiple of the model's \(2 * length) an input")
+            throw DataError(
+                path, "has \(bytes.count) bytes, which is no multiple of the model's \(2 * length) an input")
         }
         count = bytes.count / 2 / length
         let table = try CSVTable(contentsOf: folder + "/" + split.rawValue + "_labels.csv")
@@ -33,7 +34,9 @@ public struct Int16Dataset: Dataset {
         var labels: [[Bool]] = []
         for (index, row) in table.rows.enumerated() {
             let flags = columns.map { row[$0] == "1" ? true : row[$0] == "0" ? false : nil }
-            guard !flags.contains(nil) else { throw DataError(table.path, "line \(index + 1) has labels other than 0 and 1") }
+            guard !flags.contains(nil) else {
+                throw DataError(table.path, "line \(index + 1) has labels other than 0 and 1")
+            }
             labels.append(flags.compactMap { $0 })
         }
         (self.labels, classes) = (labels, columns.map { table.header[$0] })

@@ -41,7 +41,8 @@ public struct PTBXLDataset: Dataset {
             }
             guard PTBXLDataset.contains(split, fold: Int(number)) else { continue }
             guard let statements = PythonDictionary.numbers(row[codes]) else {
-                throw DataError(table.path, "row \(index + 1) has statements that cannot be read: \(row[codes].prefix(40))")
+                throw DataError(
+                    table.path, "row \(index + 1) has statements that cannot be read: \(row[codes].prefix(40))")
             }
             var labels = [Bool](repeating: false, count: classes.count)
             for (code, likelihood) in statements where likelihood >= minimumLikelihood {

@@ -82,7 +82,9 @@ public struct ECGRecording: Sendable, Equatable {
     /// The form in which names are compared: small letters, without `lead` and `ECG` in front.
     static func canonical(_ name: String) -> String {
         var text = Substring(name.lowercased())
-        for prefix in ["ecg ", "ecg_", "lead ", "lead_"] where text.hasPrefix(prefix) { text = text.dropFirst(prefix.count) }
+        for prefix in ["ecg ", "ecg_", "lead ", "lead_"] where text.hasPrefix(prefix) {
+            text = text.dropFirst(prefix.count)
+        }
         return trimmed(text)
     }
 }

@@ -90,7 +90,8 @@ extension WFDBHeader {
         let name = try fields.required("a record name")
         let parts = name.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         record = String(parts[0])
-        let segmentCount = parts.count > 1 ? try fields.integer(parts[1], "a number of segments", 1...limits.entries) : 0
+        let segmentCount =
+            parts.count > 1 ? try fields.integer(parts[1], "a number of segments", 1...limits.entries) : 0
         let signalCount = try fields.integer(
             Substring(fields.required("a number of signals")), "a number of signals", 0...limits.entries)
         try readRate(&fields)
@@ -122,7 +123,9 @@ extension WFDBHeader {
     private mutating func readRate(_ fields: inout HeaderFields) throws(WFDBError) {
         guard let field = fields.next() else { return }
         let text = field.prefix { $0 != "/" && $0 != "(" }
-        guard let rate = Double(text), rate.isFinite, rate >= 0 else { throw fields.wrong(field, "a sampling frequency") }
+        guard let rate = Double(text), rate.isFinite, rate >= 0 else {
+            throw fields.wrong(field, "a sampling frequency")
+        }
         if rate > 0 { frameRate = rate }
     }
 }
@@ -235,7 +238,8 @@ private struct HeaderFields {
     /// Names are relative to the header's folder, and stay in it.
     func checkPath(_ name: String) throws(WFDBError) {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
-        let isSafe = parts.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." } && !name.utf8.contains(0)
+        let isSafe =
+            parts.allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." } && !name.utf8.contains(0)
             && !name.contains("\\")
         guard isSafe else { throw WFDBError(file, .unsafePath(name)) }
     }

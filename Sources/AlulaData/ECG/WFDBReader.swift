@@ -91,7 +91,9 @@ struct WFDBReader {
         for member in group.members {
             let signal = header.signals[member]
             var values = WFDBReader.picked(flat, from: start, signal.samplesPerFrame, every: group.samplesPerFrame)
-            if group.format == .differences8 { WFDBReader.sum(&values, from: Int32(truncatingIfNeeded: signal.initialValue ?? 0)) }
+            if group.format == .differences8 {
+                WFDBReader.sum(&values, from: Int32(truncatingIfNeeded: signal.initialValue ?? 0))
+            }
             samples.append(values)
             start += signal.samplesPerFrame
         }

@@ -51,7 +51,8 @@ public struct ECGPlot: Sendable {
         body += trace(
             ECGPlot.rhythmLead, from: 0, seconds: 4 * ECGPlot.columnSeconds, center, isFirst: true)
         let foot = paperTop + paperHeight + 5.5
-        body += SVG.text("25 mm/s · 10 mm/mV · \(SVG.number(recording.rate)) Hz", margin, foot, size: 3.4, fill: "#5b6b7b")
+        body += SVG.text(
+            "25 mm/s · 10 mm/mV · \(SVG.number(recording.rate)) Hz", margin, foot, size: 3.4, fill: "#5b6b7b")
         body += SVG.text(
             "Not for diagnosis", width - margin, foot, size: 3.4, anchor: "end", fill: "#5b6b7b")
         return SVG.document(width: width, height: paperTop + paperHeight + 10, unit: "mm", body)

@@ -52,7 +52,8 @@ package enum SVG {
         _ x: Double, _ y: Double, _ width: Double, _ height: Double, fill: String, stroke: String? = nil,
         radius: Double = 0
     ) -> String {
-        var text = "<rect x=\"\(number(x))\" y=\"\(number(y))\" width=\"\(number(width))\" height=\"\(number(height))\" fill=\"\(fill)\""
+        var text =
+            "<rect x=\"\(number(x))\" y=\"\(number(y))\" width=\"\(number(width))\" height=\"\(number(height))\" fill=\"\(fill)\""
         if let stroke { text += " stroke=\"\(stroke)\"" }
         if radius > 0 { text += " rx=\"\(number(radius))\"" }
         return text + "/>\n"
@@ -61,7 +62,8 @@ package enum SVG {
     package static func line(
         _ x1: Double, _ y1: Double, _ x2: Double, _ y2: Double, stroke: String, width: Double = 1, dashes: String? = nil
     ) -> String {
-        var text = "<line x1=\"\(number(x1))\" y1=\"\(number(y1))\" x2=\"\(number(x2))\" y2=\"\(number(y2))\" stroke=\"\(stroke)\""
+        var text =
+            "<line x1=\"\(number(x1))\" y1=\"\(number(y1))\" x2=\"\(number(x2))\" y2=\"\(number(y2))\" stroke=\"\(stroke)\""
         text += " stroke-width=\"\(number(width))\""
         if let dashes { text += " stroke-dasharray=\"\(dashes)\"" }
         return text + "/>\n"
@@ -80,7 +82,8 @@ package enum SVG {
         _ text: String, _ x: Double, _ y: Double, size: Double, anchor: String = "start", fill: String = "#1c2733",
         isBold: Bool = false, turned degrees: Double = 0, rim: String? = nil
     ) -> String {
-        var result = "<text x=\"\(number(x))\" y=\"\(number(y))\" font-size=\"\(number(size))\" text-anchor=\"\(anchor)\" fill=\"\(fill)\""
+        var result =
+            "<text x=\"\(number(x))\" y=\"\(number(y))\" font-size=\"\(number(size))\" text-anchor=\"\(anchor)\" fill=\"\(fill)\""
         if isBold { result += " font-weight=\"600\"" }
         if let rim { result += " stroke=\"\(rim)\" stroke-width=\"\(number(size / 4))\" paint-order=\"stroke\"" }
         if degrees != 0 { result += " transform=\"rotate(\(number(degrees)) \(number(x)) \(number(y)))\"" }

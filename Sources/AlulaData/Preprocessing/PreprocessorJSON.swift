@@ -75,8 +75,10 @@ extension ImagePreprocessor {
             crop = Crop(width: width, height: height, rounding: rounding)
         }
         try self.init(
-            resize: resize, filter: filter, crop: crop, rescale: reader.required(reader.optionalNumber("rescale"), "rescale"),
-            mean: reader.required(reader.channels("mean"), "mean"), deviation: reader.required(reader.channels("std"), "std"))
+            resize: resize, filter: filter, crop: crop,
+            rescale: reader.required(reader.optionalNumber("rescale"), "rescale"),
+            mean: reader.required(reader.channels("mean"), "mean"),
+            deviation: reader.required(reader.channels("std"), "std"))
     }
 }
 

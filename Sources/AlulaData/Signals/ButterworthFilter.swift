@@ -46,7 +46,8 @@ public struct ButterworthFilter: Sendable, Equatable {
         case (nil, let low?):
             let edge = warped(low)
             let gain = (0..<order).reduce(1.0) { product, _ in product * edge }
-            sections = ButterworthFilter.sections(prototype.map { $0 * edge }, zeros: 0, gain: gain, numerator: (1, 2, 1))
+            sections = ButterworthFilter.sections(
+                prototype.map { $0 * edge }, zeros: 0, gain: gain, numerator: (1, 2, 1))
         case (nil, nil): sections = []
         }
     }

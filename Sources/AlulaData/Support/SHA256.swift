@@ -21,6 +21,8 @@ package struct SHA256 {
     private var pending: [UInt8] = []
     private var count: UInt64 = 0
 
+    package init() {}
+
     /// Adds bytes to the message.
     package mutating func update(_ bytes: UnsafeRawBufferPointer) {
         count += UInt64(bytes.count)
@@ -63,8 +65,8 @@ package struct SHA256 {
     }
 
     /// The digest of a file, which is read in parts: mapped, it would count as memory in use.
-    package static func hexadecimal(ofFile path: String) throws -> String {
-        guard let file = fopen(path, "rb") else { throw Failure(path, "cannot be read") }
+    package static func hexadecimal(ofFile path: String) throws(DataError) -> String {
+        guard let file = fopen(path, "rb") else { throw DataError(path, "cannot be read") }
         defer { fclose(file) }
         var hash = SHA256()
         var part = [UInt8](repeating: 0, count: 1 << 18)
@@ -73,7 +75,7 @@ package struct SHA256 {
             if count == 0 { break }
             part.withUnsafeBytes { hash.update(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
         }
-        guard ferror(file) == 0 else { throw Failure(path, "cannot be read") }
+        guard ferror(file) == 0 else { throw DataError(path, "cannot be read") }
         return hash.finish()
     }
 

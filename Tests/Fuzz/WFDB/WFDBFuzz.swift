@@ -29,7 +29,9 @@ enum WFDBFuzz: FuzzTarget {
             }
             return .accepted("\(annotations), \(record.signals.count) signals")
         } catch {
-            guard !error.description.contains(where: \.isNewline) else { return .inconsistent("a message of two lines") }
+            guard !error.description.contains(where: \.isNewline) else {
+                return .inconsistent("a message of two lines")
+            }
             return .refused("\(annotations), \(kind(error))")
         }
     }
