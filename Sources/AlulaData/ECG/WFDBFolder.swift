@@ -9,14 +9,17 @@ struct WFDBFolder {
 
     private let source: Source
     let limits: WFDBLimits
-    private var samplesLeft: Int
+    private(set) var samplesLeft: Int
+    private var partsLeft: Int
 
     init(prefix: String, limits: WFDBLimits) {
-        (source, self.limits, samplesLeft) = (.disk(prefix: prefix), limits, limits.samples)
+        (source, self.limits) = (.disk(prefix: prefix), limits)
+        (samplesLeft, partsLeft) = (limits.samples, 16 * limits.entries)
     }
 
     init(memory files: [String: [UInt8]], limits: WFDBLimits) {
-        (source, self.limits, samplesLeft) = (.memory(files), limits, limits.samples)
+        (source, self.limits) = (.memory(files), limits)
+        (samplesLeft, partsLeft) = (limits.samples, 16 * limits.entries)
     }
 
     func bytes(_ name: String) throws(WFDBError) -> Bytes {
@@ -53,5 +56,13 @@ struct WFDBFolder {
         guard !overflow, count <= samplesLeft else { throw WFDBError(name, .tooManySamples(limit: limits.samples)) }
         samplesLeft -= count
         return count
+    }
+
+    /// Takes a part of a signal from the budget, which signals times segments would otherwise exceed without a sample.
+    mutating func reservePart(_ name: String) throws(WFDBError) {
+        guard partsLeft > 0 else {
+            throw WFDBError(name, .segment(reason: "has too many signals in too many segments"))
+        }
+        partsLeft -= 1
     }
 }

@@ -32,8 +32,11 @@ struct WFDBReader {
             if let format = signal.format, signal.skew > 0 {
                 samples = WFDBReader.shifted(samples, by: signal.skew, signal.samplesPerFrame, format)
             }
-            let (count, overflow) = length.multipliedReportingOverflow(by: signal.samplesPerFrame)
-            guard !overflow else { throw WFDBError(signal.file, .tooManySamples(limit: folder.limits.samples)) }
+            // A signal without samples costs as much once it is used.
+            let count =
+                signal.format == nil
+                ? try folder.reserve(length, signal.samplesPerFrame, header.record) : samples.count
+            try folder.reservePart(header.record)
             let part = WFDBRecord.Part(
                 format: signal.format, gain: signal.gain, baseline: signal.baseline, samples: samples, count: count)
             signals.append(
@@ -110,7 +113,7 @@ struct WFDBReader {
         }
         guard group.members.count <= 8 else { throw failure("it has \(group.members.count) signals, at most 8 fit") }
         let count = try folder.reserve(frames ?? 0, group.samplesPerFrame, group.file) / group.members.count
-        let limit = frames == nil ? folder.limits.samples / group.members.count : count
+        let limit = frames == nil ? folder.samplesLeft / group.members.count : count
         let channels: [[Int32]]
         do throws(FLACProblem) {
             channels = try bytes.withUnsafeBytes { (source) throws(FLACProblem) in
@@ -121,6 +124,7 @@ struct WFDBReader {
             }
         } catch { throw failure(error.reason) }
         let found = channels[0].count
+        if frames == nil { _ = try folder.reserve(found, group.members.count, group.file) }
         guard frames == nil || found == count else { throw failure("it has \(found) samples a signal, not \(count)") }
         return (found / perFrame, channels.map { Array($0.prefix(found / perFrame * perFrame)) })
     }
@@ -264,6 +268,7 @@ extension WFDBReader {
         _ frames: Int, to signal: inout WFDBRecord.Signal, _ file: String, _ folder: inout WFDBFolder
     ) throws(WFDBError) {
         let count = try folder.reserve(frames, signal.samplesPerFrame, file)
+        try folder.reservePart(file)
         signal.parts.append(
             WFDBRecord.Part(format: nil, gain: WFDBHeader.defaultGain, baseline: 0, samples: [], count: count))
     }
