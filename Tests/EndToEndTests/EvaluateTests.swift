@@ -2,6 +2,10 @@ import AlulaGraph
 import Foundation
 import Testing
 
+#if canImport(FoundationXML)
+    import FoundationXML
+#endif
+
 /// Models on labelled data and on recordings, without any data of others.
 @Suite struct EvaluateTests {
     private let folder: TemporaryFolder
@@ -115,8 +119,10 @@ import Testing
         let header = folder.file("a.hea")
         try FileManager.default.createDirectory(atPath: folder.file("flat"), withIntermediateDirectories: true)
         try Tool.succeed("create", "image-sample", "-o", folder.file("flat/a.png"))
-        let damaged = try folder.write("cut.hea", Data("cut 1 100 500\na.dat 16+119990 1000/mV 16 0 0 0 0 I\n".utf8))
-        let escaping = try folder.write("out.hea", Data("out 1 100 5\n../a.dat 16\n".utf8))
+        let other = try TemporaryFolder()
+        _ = try other.write("a.dat", Data(count: 10))
+        let damaged = try other.write("cut.hea", Data("cut 1 100 500\na.dat 16 1000/mV\n".utf8))
+        let escaping = try other.write("out.hea", Data("out 1 100 5\n../a.dat 16\n".utf8))
         let cases: [([String], String)] = [
             (["evaluate", model, "--data", "cifar100:" + (try cifar(3))], "100 classes"),
             (["evaluate", signal, "--data", "wfdb:" + records], "class '10'"),

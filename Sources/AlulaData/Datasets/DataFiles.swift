@@ -33,6 +33,10 @@ enum DataFiles {
         } catch { throw DataError(folder, "cannot be listed") }
     }
 
+    static func lastComponent(_ path: String) -> String {
+        String(path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...])
+    }
+
     static func isFolder(_ path: String) -> Bool {
         var isFolder = false
         return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder

@@ -16,7 +16,7 @@ public struct RecordFolder: Dataset {
         for path in paths {
             let text = try DataFiles.bytes(path).withUnsafeBytes { Array($0) }
             let header: WFDBHeader
-            do throws(WFDBError) { header = try WFDBHeader(parsing: text, file: path) } catch {
+            do throws(WFDBError) { header = try WFDBHeader(parsing: text, file: DataFiles.lastComponent(path)) } catch {
                 throw DataError(path, error.description)
             }
             diagnoses.append(header.comment("Dx")?.split(separator: ",").map { trimmed($0) }.filter { !$0.isEmpty })
