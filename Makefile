@@ -46,7 +46,7 @@ unit: build
 
 # A second, unoptimized build keeps overflow and bounds traps live for everything that reads untrusted bytes.
 debug-test:
-	$(SWIFT) test --scratch-path .build-debug --filter 'AlulaGraphTests|AlulaCompilerTests|EfficientFormerTests'
+	$(SWIFT) test --scratch-path .build-debug --filter 'AlulaGraphTests|AlulaDataTests|AlulaCompilerTests|EfficientFormerTests'
 
 # Instruction sets that this CPU lacks: AVX-512 through SIMDe, Arm through qemu, wasm in Node.
 emulation: test-deps

@@ -29,6 +29,7 @@ package enum WFDBSamples {
         let notes: [UInt8] = [0, 0x70, 2, 0xFC, 0x28, 0x4E, 5, 4, 0, 0xEC, 1, 0, 0x70, 0x11, 2, 0x14, 3, 0xF4, 1, 0xF8]
         return formats + [
             ("no-length", sample("r 1\nr.dat 16\n")),
+            ("no-data", sample("r 2 250 6\n~ 0\nr.dat 16 200 12 0 0\n")),
             ("segments", sample("r/3 1 250 12\ns 6\n~ 2\ns 4\n", "s 1 250 6\nr.dat 16 200 12 0 0 0 0 I\n")),
             ("layout", sample("r/2 1 250 6\ns 0\nr 6\n", "s 1 250 0\n~ 0 200 0 0 0 0 0 I\n")),
             ("flac", sample("r 1 250 6\nr.dat 516\n", "", Array("fLaC".utf8) + data)),
