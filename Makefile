@@ -4,7 +4,7 @@ BIN = .build/release
 PACKAGES = libflac-dev libjpeg-dev libpng-dev libprotobuf-c-dev libzip-dev libhdf5-dev pkg-config
 TEST_PACKAGES = libsimde-dev libc6-dev-arm64-cross libgcc-12-dev-arm64-cross qemu-user-static lld
 
-.PHONY: all deps test-deps build demo test unit debug-test emulation embedded format lint bench fuzz clean
+.PHONY: all deps test-deps build demo test unit debug-test emulation embedded format lint bench conformance onnx-proto fuzz clean
 
 all: build
 
@@ -64,6 +64,14 @@ lint:
 bench: build
 	benchmarks/run.sh
 
+# ONNX's own backend tests, which lie beside the repository.
+conformance: deps
+	$(SWIFT) run -c release onnx-conformance ../shared/conformance/onnx-1.19.1 Tests/Conformance/ignored.txt
+
+# The C code that reads ONNX's protobuf messages; needs protobuf-c-compiler.
+onnx-proto:
+	cd converters/ONNX/Proto && protoc-c --c_out=. onnx.proto && mv onnx.pb-c.h include/
+
 # Each reader of untrusted bytes; SECONDS_OF_FUZZING=180 for longer.
 SECONDS_OF_FUZZING ?= 60
 fuzz:
@@ -71,7 +79,8 @@ fuzz:
 	$(SWIFT) build -c release --product fuzz-pytorch
 	$(SWIFT) build -c release --product fuzz-hdf5
 	$(SWIFT) build -c release --product fuzz-wfdb
-	for format in safetensors pytorch hdf5 wfdb; do $(BIN)/fuzz-$$format --seconds $(SECONDS_OF_FUZZING) || exit 1; done
+	$(SWIFT) build -c release --product fuzz-onnx
+	for format in safetensors pytorch hdf5 wfdb onnx; do $(BIN)/fuzz-$$format --seconds $(SECONDS_OF_FUZZING) || exit 1; done
 
 clean:
 	rm -rf .build .build-debug .build-embedded demo

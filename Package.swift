@@ -116,6 +116,8 @@ let package = Package(
             path: "Tests/Fuzz/HDF5"),
         .executableTarget(
             name: "fuzz-wfdb", dependencies: ["AlulaData", "FuzzSupport", "TestSupport"], path: "Tests/Fuzz/WFDB"),
+        .executableTarget(
+            name: "fuzz-onnx", dependencies: ["ONNXConverter", "FuzzSupport", "TestSupport"], path: "Tests/Fuzz/ONNX"),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11

@@ -96,6 +96,13 @@ int32_t alula_map_file(const char *path, alula_mapping *mapping) {
 
 void alula_unmap_file(alula_mapping mapping) { munmap((void *)mapping.address, mapping.mapped_size); }
 
+void alula_release_pages(const void *address, size_t size) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)address + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)address + size) / page * page;
+    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 // MARK: Memory
 
 void *alula_allocate(size_t size) {
@@ -252,6 +259,11 @@ int32_t alula_map_file(const char *path, alula_mapping *mapping) {
 }
 
 void alula_unmap_file(alula_mapping mapping) { (void)mapping; }
+
+void alula_release_pages(const void *address, size_t size) {
+    (void)address;
+    (void)size;
+}
 
 void *alula_allocate(size_t size) {
     void *memory = NULL;

@@ -121,7 +121,7 @@ struct ConformanceCase {
             if let folded = result.foldedOutput(port.name) {
                 found = folded.values
             } else {
-                found = try session!.outputFloats(index).map { Double($0) }
+                found = try numbers(session!, index)
             }
             guard port.shape == reference.shape, found.count == reference.elementCount else {
                 return ("\(port.name) has the shape \(port.shape), not \(reference.shape)", !isFolded)
@@ -134,6 +134,13 @@ struct ConformanceCase {
             }
         }
         return (nil, !isFolded)
+    }
+
+    private func numbers(_ session: Session, _ index: Int) throws -> [Double] {
+        guard session.outputType(index).dataType == .i32 else {
+            return try session.outputFloats(index).map { Double($0) }
+        }
+        return session.withOutput(index) { TensorData(copying: $0).array(of: Int32.self).map { Double($0) } }
     }
 
     private func numbers(_ tensor: CheckpointTensor) throws -> [Double] {

@@ -73,6 +73,12 @@ public final class Bytes: @unchecked Sendable {
         }
     }
 
+    /// Gives back the physical memory of a part of a mapped file; owned memory stays as it is.
+    package func releasePages(_ range: Range<Int>) {
+        guard case .mapped = storage else { return }
+        alula_release_pages(baseAddress + range.lowerBound, range.count)
+    }
+
     package func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
         try body(UnsafeRawBufferPointer(start: baseAddress, count: count))
     }

@@ -38,6 +38,10 @@ public struct TensorData: Sendable {
         return try body(UnsafeRawBufferPointer(start: baseAddress, count: count))
     }
 
+    /// Gives back the physical memory of data that lie in a mapped file: for large tensors that have been read once and become something
+    /// else. They can still be read, which reads the file again.
+    package func releasePages() { storage.releasePages(offset..<offset + count) }
+
     // MARK: Typed reading
 
     /// The number of whole elements of type `T`.

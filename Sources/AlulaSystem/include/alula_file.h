@@ -41,6 +41,8 @@ typedef struct {
 /// Maps a regular file. A mapping outlives renaming or deleting the file, but not truncating it.
 int32_t alula_map_file(const char *path, alula_mapping *mapping);
 void alula_unmap_file(alula_mapping mapping);
+/// Gives back the physical memory of a part of a mapping; reading it again reads the file again.
+void alula_release_pages(const void *address, size_t size);
 
 /// Memory on a 64-byte boundary, or NULL.
 void *alula_allocate(size_t size);

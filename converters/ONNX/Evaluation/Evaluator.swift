@@ -12,7 +12,7 @@ struct Evaluator {
 
     /// Operators that are evaluated here and have no counterpart in the graph.
     static let constantOperators = [
-        "Constant", "ConstantOfShape", "Range", "EyeLike",
+        "Constant", "ConstantOfShape", "Range", "EyeLike", "NonZero", "BitwiseAnd", "BitwiseOr", "BitwiseXor",
     ]
 
     /// The results, or nil if the graph has to compute them.

@@ -86,6 +86,9 @@ struct HostTensor: Sendable {
         return TensorData(elements: reals.map { Float($0) })
     }
 
+    /// Whether f32 holds every integer.
+    var isExactFloat: Bool { integers.allSatisfy { $0.magnitude <= 1 << 24 } }
+
     /// Whether a finite f64 number has no f32.
     var exceedsFloat: Bool { type == .f64 && reals.contains { $0.isFinite && !Float($0).isFinite } }
 

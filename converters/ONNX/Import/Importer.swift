@@ -37,9 +37,15 @@ struct Importer {
         domain + "\u{0}" + name + "\u{0}" + overload
     }
 
+    /// What later operator sets mean is not known.
+    static let newestOpset = 24
+
     // MARK: The whole model
 
     mutating func run() throws(ONNXError) -> ONNXImport {
+        if let opset = model.opsets[""], opset > Importer.newestOpset {
+            throw .limit(what: "as its operator set", count: opset, limit: Importer.newestOpset)
+        }
         let inputs = try addInputs()
         for node in model.nodes { try lower(node, opsets: model.opsets, depth: 0) }
         guard unsupported.isEmpty else { throw .unsupported(unsupported) }
@@ -200,7 +206,12 @@ struct Importer {
 
     private mutating func results(_ context: NodeContext) throws -> [ImportedValue] {
         guard Importer.supports(context.node) else {
-            throw LoweringProblem.unsupported(needed: "operator \(context.node.qualifiedOp) is not supported")
+            throw LoweringProblem.unsupported(needed: "no counterpart of this operator")
+        }
+        if context.op != "Shape", context.op != "Size" {
+            for case .unreadable(_, _, let elements)? in context.inputs {
+                throw LoweringProblem.unsupported(needed: "\(elements) that are known at run time only")
+            }
         }
         // What depends on an unsupported node can only be named.
         guard !context.inputs.contains(where: { if case .unknown? = $0 { true } else { false } }) else {
@@ -227,7 +238,7 @@ struct Importer {
             guard index < results.count else {
                 unsupported.append(
                     ONNXUnsupportedNode(
-                        node: node.label, shapes: [], needed: "result \(index) of \(node.qualifiedOp) is not supported")
+                        node: node.label, shapes: [], needed: "its result \(index)")
                 )
                 values[name] = .unknown
                 continue

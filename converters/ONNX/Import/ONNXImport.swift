@@ -87,6 +87,13 @@ extension ONNXModel {
     /// The operators that can be imported, those of other domains with the domain in front.
     public static var operatorNames: [String] { LoweringFamily.byOperator.keys.sorted() }
 
+    /// The same by kind, for the documentation.
+    public static var operatorFamilies: [(name: String, operators: [String])] {
+        LoweringFamily.allCases.map { family in
+            (family.rawValue, operatorNames.filter { LoweringFamily.byOperator[$0] == family })
+        }
+    }
+
     /// The model's own operators, each once, in order of appearance.
     public var operatorNames: [String] {
         var seen: Set<String> = []

@@ -73,9 +73,12 @@ extension Importer {
         if let known = storedOrders[key] { return known }
         let result: ValueID
         if let data = graph[view.id].constant?.data {
+            let keeps = view.isStored(as: wanted)
             let permuted =
-                view.isStored(as: wanted)
+                keeps
                 ? data : permute(data, view.storedShape, permutation, elementBytes: graph.type(view.id).dataType.size)
+            // Weights stay in the file, and what is rearranged is in memory once and not twice.
+            if !keeps { data.releasePages() }
             result = try addConstant(permuted, graph.type(view.id).dataType, shape, name: graph[view.id].name)
         } else if view.isStored(as: wanted) {
             // Only axes of size 1 move.

@@ -104,9 +104,6 @@ extension Importer {
         guard x.count == weight.count, x.count >= 3 else {
             throw LoweringProblem.invalid("weights of \(weight.count) axes for an input of \(x.count)")
         }
-        guard x.count <= 4 else {
-            throw LoweringProblem.unsupported(needed: "convolutions with \(x.count - 2) spatial axes")
-        }
     }
 
     /// A constant in the wanted order of axes, with an axis of size 1 for the missing height of one-dimensional weights.
@@ -130,12 +127,17 @@ extension Importer {
         let x = try view(node.input(0))
         let weight = try node.shape(1)
         try checkSpatialRank(x.shape, weight)
-        let geometry = try WindowGeometry(
-            node, kernel: Array(weight.dropFirst(2)), spatial: Array(x.shape.dropFirst(2))
-        ).asImage
+        var geometry = try WindowGeometry(
+            node, kernel: Array(weight.dropFirst(2)), spatial: Array(x.shape.dropFirst(2)))
+        let groups = try node.int("group", default: 1)
+        if x.rank == 5 {
+            return try volumeConvolution(x, view(node.input(1)), bias: bias(node), geometry, groups: groups)
+        }
+        guard x.rank <= 4 else { throw LoweringProblem.unsupported(needed: "\(x.rank - 2) spatial axes") }
+        geometry = geometry.asImage
         let op = Conv2D(
             stride: geometry.strides, padding: try geometry.padding(), dilation: geometry.dilations,
-            groups: try node.int("group", default: 1))
+            groups: groups)
         // From [O, C/groups, kh, kw].
         let operands = [try image(x), try weights(node, order: [0, 2, 3, 1]), try bias(node)]
         return try fromImage(emit(.conv2D(op), operands), rank: x.rank)
@@ -145,6 +147,7 @@ extension Importer {
         let x = try view(node.input(0))
         let weight = try node.shape(1)
         try checkSpatialRank(x.shape, weight)
+        guard x.rank <= 4 else { throw LoweringProblem.unsupported(needed: "\(x.rank - 2) spatial axes") }
         let spatial = Array(x.shape.dropFirst(2))
         var geometry = try WindowGeometry(node, kernel: Array(weight.dropFirst(2)), spatial: spatial)
         var extra = try node.ints("output_padding") ?? [Int](repeating: 0, count: spatial.count)

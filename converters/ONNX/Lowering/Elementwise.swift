@@ -5,32 +5,35 @@ extension Importer {
     static let elementwiseOperators =
         Array(unaryFunctions.keys) + Array(binaryKinds.keys) + [
             "Gelu", "Clip", "Cast", "CastLike", "Identity", "Dropout", "Sum", "Mean", "Max", "Min", "HardSigmoid",
+            "LeakyRelu", "Elu", "Selu", "Celu", "ThresholdedRelu", "Shrink", "Swish", "Mod",
             "com.microsoft:Gelu", "com.microsoft:FastGelu", "com.microsoft:QuickGelu", "com.microsoft:BiasGelu",
         ]
 
     private static let unaryFunctions: [String: UnaryFunction] = [
         "Relu": .relu, "Sigmoid": .sigmoid, "Tanh": .tanh, "Exp": .exp, "Log": .log, "Sqrt": .sqrt,
         "Reciprocal": .reciprocal, "Neg": .negate, "Abs": .abs, "Erf": .erf, "HardSwish": .hardSwish,
+        "Sin": .sin, "Cos": .cos, "Tan": .tan, "Asin": .asin, "Acos": .acos, "Atan": .atan, "Sinh": .sinh,
+        "Cosh": .cosh,
+        "Asinh": .asinh, "Acosh": .acosh, "Atanh": .atanh, "Floor": .floor, "Ceil": .ceil, "Round": .round,
+        "Sign": .sign,
+        "Softplus": .softplus, "Softsign": .softsign, "Mish": .mish,
     ]
 
     private static let binaryKinds: [String: Binary.Kind] = [
-        "Add": .add, "Sub": .sub, "Mul": .mul, "Div": .div, "Pow": .pow,
+        "Add": .add, "Sub": .sub, "Mul": .mul, "Div": .div, "Pow": .pow, "PRelu": .prelu,
     ]
 
     mutating func elementwise(_ node: NodeContext) throws -> [ImportedValue] {
         if let function = Importer.unaryFunctions[node.op] { return [.view(try unary(function, view(node.input(0))))] }
         if node.op == "Pow", let power = try simplePower(node) { return [power] }
-        if let kind = Importer.binaryKinds[node.op] { return [try binary(kind, node.input(0), node.input(1))] }
+        if let kind = Importer.binaryKinds[node.op] { return [try binary(kind, node.input(0), second(node))] }
         switch node.op {
         case "Identity": return [try node.input(0)]
         case "Dropout": return try dropout(node)
         case "Cast", "CastLike": return [try cast(node)]
         case "Sum", "Mean", "Max", "Min": return [try variadic(node)]
         case "Clip": return [try clip(node)]
-        case "HardSigmoid":
-            let (alpha, beta) = (try node.float("alpha", default: 0.2), try node.float("beta", default: 0.5))
-            let scaled = try binary(.mul, node.input(0), number(Double(alpha)))
-            return [try clamp(binary(.add, scaled, number(Double(beta))), 0, 1)]
+        case "Mod": return [try binary(try node.flag("fmod") ? .fmod : .mod, node.input(0), node.input(1))]
         case "Gelu":
             let isTanh = try node.string("approximate", default: "none") == "tanh"
             return [.view(try unary(isTanh ? .geluTanh : .gelu, view(node.input(0))))]
@@ -39,12 +42,47 @@ extension Importer {
             var x = try node.input(0)
             if let bias = node.optional(1) { x = try binary(.add, x, bias) }
             return [.view(try unary(.geluTanh, view(x)))]
-        case "QuickGelu":
-            let alpha = try number(Double(node.float("alpha", default: 1.702)))
-            let x = try node.input(0)
-            return [try binary(.mul, x, .view(unary(.sigmoid, view(binary(.mul, x, alpha)))))]
+        default: return [.view(try parameterized(node))]
+        }
+    }
+
+    /// The second operand. Before opset 7 it could be laid along the axes from one on: `axis`, or 1 for PRelu.
+    private mutating func second(_ node: NodeContext) throws -> ImportedValue {
+        let value = try node.input(1)
+        guard node.opset < 7, let shape = value.shape, shape.reduce(1, *) > 1,
+            node.has("axis") || node.op == "PRelu"
+        else { return value }
+        let rank = try node.shape(0).count
+        let axis = try node.axis(node.int("axis", default: 1), rank: max(rank, 1))
+        guard axis + shape.count <= rank else { throw LoweringProblem.invalid("its operands do not broadcast") }
+        let ones = [Int](repeating: 1, count: rank - axis - shape.count)
+        return .view(try reshaped(view(value), to: shape + ones))
+    }
+
+    /// Functions with parameters of their own.
+    private mutating func parameterized(_ node: NodeContext) throws -> View {
+        let x = try view(node.input(0))
+        let parameter = { (name: String, value: Float) throws in try node.float(name, default: value) }
+        let op: Unary
+        switch node.op {
+        case "LeakyRelu": op = Unary(.leakyRelu, try parameter("alpha", 0.01))
+        case "Elu": op = Unary(.elu, try parameter("alpha", 1))
+        case "Selu":
+            op = Unary(.elu, try parameter("alpha", 1.673_263_2), try parameter("gamma", 1.050_701))
+        case "Celu":
+            let alpha = try parameter("alpha", 1)
+            op = Unary(.elu, alpha, 1, 1 / alpha)
+        case "ThresholdedRelu": op = Unary(.thresholdedRelu, try parameter("alpha", 1))
+        case "Shrink": op = Unary(.shrink, try parameter("lambd", 0.5), try parameter("bias", 0))
+        case "Swish": op = Unary(.swish, try parameter("alpha", 1))
+        case "QuickGelu": op = Unary(.swish, try parameter("alpha", 1.702))
+        case "HardSigmoid":
+            let (alpha, beta) = (try parameter("alpha", 0.2), try parameter("beta", 0.5))
+            let isUsual = abs(alpha - 1 / 6) < 1e-6 && beta == 0.5
+            op = isUsual ? Unary(.hardSigmoid) : Unary(.clip, 0, 1, alpha, beta)
         default: throw LoweringProblem.unsupported(needed: "operator \(node.op)")
         }
+        return View(try emit(.unary(op), [x.id]), x.shape, order: x.order, type: x.type)
     }
 
     // MARK: Building blocks
@@ -72,6 +110,11 @@ extension Importer {
     mutating func clamp(_ x: ImportedValue, _ low: Double, _ high: Double) throws -> ImportedValue {
         if low == 0, high == 6 { return .view(try unary(.relu6, view(x))) }
         if low == 0, high == .infinity { return .view(try unary(.relu, view(x))) }
+        if low <= high, low.magnitude < 3e38, high.magnitude < 3e38 {
+            let view = try view(x)
+            let id = try emit(.unary(Unary(.clip, Float(low), Float(high))), [view.id])
+            return .view(View(id, view.shape, order: view.order, type: view.type))
+        }
         var result = x
         if low > -.infinity { result = try binary(.max, result, number(low)) }
         if high < .infinity { result = try binary(.min, result, number(high)) }
@@ -129,10 +172,12 @@ extension Importer {
             }
             target = type
         }
+        if case .host(let known) = try node.input(0), known.count <= model.limits.constantElements {
+            return .host(try Evaluator(context: node, limit: model.limits.constantElements).cast(known, target))
+        }
         var x = try view(node.input(0))
         switch (x.type, target) {
-        case (_, .bool) where x.type != .bool:
-            throw LoweringProblem.unsupported(needed: "a conversion of numbers to bool at run time")
+        case (_, .bool) where x.type != .bool: return try negated(equal(.view(x), number(0)))
         case (.bool, _): break
         case (_, _) where target.isFloat || x.type.isInteger: break
         default: throw LoweringProblem.unsupported(needed: "\(target.name) numbers that are computed at run time")

@@ -1,12 +1,12 @@
 import AlulaGraph
 
 /// The operators that can be lowered, by family; each family has its file. docs/onnx.md lists them.
-enum LoweringFamily: Sendable, CaseIterable {
+enum LoweringFamily: String, Sendable, CaseIterable {
     case elementwise, comparison, convolution, pooling, matrix, normalization, softmax, reduction, shape, movement,
         indexing
     case padding, resizing, attention
     /// On numbers that are known while importing only.
-    case constant
+    case constant = "constants only"
 
     /// ONNX's own operators; those of other domains carry it in front.
     var operators: [String] {
@@ -15,16 +15,16 @@ enum LoweringFamily: Sendable, CaseIterable {
         case .comparison: Importer.comparisonOperators
         case .convolution: ["Conv", "ConvTranspose", "com.microsoft:FusedConv"]
         case .pooling: ["AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool"]
-        case .matrix: ["MatMul", "Gemm", "com.microsoft:FusedMatMul"]
+        case .matrix: ["MatMul", "Gemm", "Einsum", "com.microsoft:FusedMatMul"]
         case .normalization: Importer.normalizationOperators
         case .softmax: ["Softmax", "LogSoftmax"]
         case .reduction: Importer.reductionOperators
         case .shape: ["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Shape", "Size"]
         case .movement: ["Concat", "Split", "Slice", "Expand", "Tile", "DepthToSpace", "SpaceToDepth"]
-        case .indexing: ["Gather"]
-        case .padding: ["Pad"]
+        case .indexing: Importer.indexingOperators
+        case .padding: ["Pad", "CenterCropPad"]
         case .resizing: ["Resize", "Upsample"]
-        case .attention: []
+        case .attention: Importer.attentionOperators
         case .constant: Evaluator.constantOperators
         }
     }
@@ -38,6 +38,13 @@ enum LoweringFamily: Sendable, CaseIterable {
 
 extension Importer {
     static func supports(_ node: ONNXNode) -> Bool { LoweringFamily.byOperator[node.qualifiedOp] != nil }
+
+    /// Moves and compares elements, so that integers up to 2^24 keep their values in f32.
+    private static let exactOperators: Set<String> = [
+        "Pad", "TopK", "ArgMax", "ArgMin", "MaxPool", "GatherElements", "GatherND", "Scatter", "ScatterElements",
+        "ScatterND",
+        "ReduceMax", "ReduceMin", "Compress", "Tile", "DepthToSpace", "SpaceToDepth",
+    ]
 
     /// The operators that take integers which are computed at run time: the graph carries them as f32.
     private static let integerOperators: Set<String> = [
@@ -58,6 +65,8 @@ extension Importer {
             ? node.inputs[...] : node.inputs.prefix(1)
         for case .host(let tensor)? in data where tensor.type.isInteger && !Importer.integerOperators.contains(node.op)
         {
+            if Importer.exactOperators.contains(node.op), tensor.isExactFloat { continue }
+            if node.op == "Pow" { throw LoweringProblem.wantsConstant(input: 1, what: "the exponent of an integer") }
             throw LoweringProblem.unsupported(needed: "this operator on \(tensor.type.name) constants")
         }
         switch LoweringFamily.byOperator[node.node.qualifiedOp] {
@@ -74,8 +83,8 @@ extension Importer {
         case .indexing: return try indexing(node)
         case .padding: return try padding(node)
         case .resizing: return try resizing(node)
-        case .attention, .constant, nil:
-            throw LoweringProblem.unsupported(needed: "constant inputs: it is supported on constants only")
+        case .attention: return try attention(node)
+        case .constant, nil: throw LoweringProblem.wantsConstant(input: 0, what: "its input")
         }
     }
 }

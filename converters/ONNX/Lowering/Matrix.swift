@@ -5,6 +5,7 @@ extension Importer {
         switch node.op {
         case "MatMul": return [try product(node.input(0), node.input(1))]
         case "Gemm": return [try gemm(node)]
+        case "Einsum": return [.view(try einsum(node))]
         default:
             // com.microsoft:FusedMatMul
             guard try !node.flag("transBatchA"), try !node.flag("transBatchB") else {
@@ -56,14 +57,14 @@ extension Importer {
         if transposes { order.swapAt(rows, rows + 1) }
         let operands = [try stored(a, as: Array(0..<a.rank)), try stored(b, as: order)]
         let id = try emit(.matmul(MatMul(transposeB: transposes)), operands)
-        return View(id, graph.shape(id).dimensions)
+        return View(id, graph.shape(id).dimensions, type: a.type)
     }
 
     /// `x · weight + bias` with a constant weight [K,N]; the axes of x before the last may lie in any order.
     mutating func linear(_ x: View, _ weight: View, bias: ValueID) throws -> View {
         let order = x.order.last == x.rank - 1 ? x.order : Array(0..<x.rank)
         let id = try emit(.linear(Linear()), [stored(x, as: order), stored(weight, as: [1, 0]), bias])
-        return View(id, Array(x.shape.dropLast()) + [weight.shape[1]], order: order)
+        return View(id, Array(x.shape.dropLast()) + [weight.shape[1]], order: order, type: x.type)
     }
 
     /// `alpha · A' · B' + beta · C`.

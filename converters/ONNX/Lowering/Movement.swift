@@ -43,13 +43,16 @@ extension Importer {
         let x = try view(node.input(0))
         let axis = try node.axis(node.int("axis", default: 0), rank: x.rank)
         let sizes = try splitSizes(node, x.shape[axis])
-        guard sizes.allSatisfy({ $0 > 0 }) else { throw LoweringProblem.unsupported(needed: "empty parts") }
-        guard sizes.count > 1 else { return [.view(x)] }
-        let ids = try graph.addAll(.split(Split(axis: x.storedAxis(axis), sizes: sizes)), [x.id])
-        return zip(ids, sizes).map { id, size in
+        let filled = sizes.filter { $0 > 0 }
+        guard sizes.count > 1, !filled.isEmpty else { return [.view(x)] }
+        var ids =
+            try filled.count == 1
+            ? [x.id] : graph.addAll(.split(Split(axis: x.storedAxis(axis), sizes: filled)), [x.id])
+        return sizes.map { size in
             var shape = x.shape
             shape[axis] = size
-            return .view(View(id, shape, order: x.order, type: x.type))
+            guard size > 0 else { return .host(HostTensor(x.type, shape, reals: [])) }
+            return .view(View(ids.removeFirst(), shape, order: x.order, type: x.type))
         }
     }
 

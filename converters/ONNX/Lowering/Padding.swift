@@ -2,6 +2,7 @@ import AlulaGraph
 
 extension Importer {
     mutating func padding(_ node: NodeContext) throws -> [ImportedValue] {
+        if node.op == "CenterCropPad" { return [.view(try centred(node))] }
         var x = try view(node.input(0))
         guard let pads = try node.integers(attribute: "pads", orInput: 1) else {
             throw LoweringProblem.invalid("pads are missing")
@@ -24,6 +25,27 @@ extension Importer {
             try node.opset < 11
             ? Double(node.float("value", default: 0)) : node.scalar(2, "its value") ?? 0
         return [.view(try padded(x, before, after, value: Float(value)))]
+    }
+
+    private mutating func centred(_ node: NodeContext) throws -> View {
+        var x = try view(node.input(0))
+        guard let wanted = try node.integers(1, "its shape") else {
+            throw LoweringProblem.invalid("the shape is missing")
+        }
+        let axes = try node.axes(node.ints("axes") ?? Array(x.shape.indices), rank: x.rank)
+        guard axes.count == wanted.count, wanted.allSatisfy({ (1...1 << 24).contains($0) }) else {
+            throw LoweringProblem.invalid("the shape does not fit")
+        }
+        var (before, after) = ([Int](repeating: 0, count: x.rank), [Int](repeating: 0, count: x.rank))
+        for (axis, size) in zip(axes, wanted) {
+            let rest = size - x.shape[axis]
+            if rest < 0 {
+                x = try taken(x, AxisRange(axis: axis, begin: -rest / 2, step: 1, count: size))
+            } else {
+                (before[axis], after[axis]) = (rest / 2, rest - rest / 2)
+            }
+        }
+        return try padded(x, before, after, value: 0)
     }
 
     mutating func padded(_ x: View, _ before: [Int], _ after: [Int], value: Float) throws -> View {

@@ -18,6 +18,6 @@ extension Importer {
     }
 
     mutating func softmax(_ x: View, axis: Int) throws -> View {
-        View(try emit(.softmax(Softmax(axis: x.storedAxis(axis))), [x.id]), x.shape, order: x.order)
+        View(try emit(.softmax(Softmax(axis: x.storedAxis(axis))), [x.id]), x.shape, order: x.order, type: x.type)
     }
 }

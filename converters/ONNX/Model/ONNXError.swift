@@ -56,7 +56,10 @@ public struct ONNXNodeName: Equatable, Sendable {
     /// The node's own name, or else its first result's.
     public var name: String
 
-    var text: String { "\(op) \(name.quotedForMessage)" }
+    var text: String {
+        let isPlain = !op.isEmpty && op.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } && op.utf8.count <= 100
+        return "\(isPlain ? op : op.quotedForMessage) \(name.quotedForMessage)"
+    }
 }
 
 /// A node that has no counterpart in Alula's graph.
@@ -86,4 +89,6 @@ public struct ONNXLimits: Sendable {
     public var constantElements = 1 << 22
 
     public static let `default` = ONNXLimits()
+
+    public init() {}
 }
