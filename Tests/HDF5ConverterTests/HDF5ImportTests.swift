@@ -120,6 +120,46 @@ import Testing
         #expect(Self.failure(Self.path("valid_layouts"), limits: limits)?.message.contains("was ended") == true)
     }
 
+    /// Whatever the reader does, it becomes one line: a shell script stands for a reader that libhdf5's bugs have taken over.
+    @Test(arguments: [
+        ("kill -SEGV $$", "crashed (signal 11)"), ("kill -ABRT $$", "crashed (signal 6)"),
+        ("ulimit -S -t 1; while :; do :; done", "of processor time"), ("exit 3", "ended early (code 3)"),
+        ("exec 1>&-; exec sleep 600", "was ended"), ("printf nonsense", "sent another start"),
+        (#"printf 'ALULAH5\001Q'"#, "sent an unknown record"),
+        // A text of 2 GiB, a rank of 255, a size that is not the shape's, more bytes than the budget, another count at the end.
+        (#"printf 'ALULAH5\001T\377\377\377\177'"#, "sent a text of 2147483647 bytes"),
+        (#"printf 'ALULAH5\001T\001\000\000\000w\000\377'"#, "sent an unknown type"),
+        (#"printf 'ALULAH5\001T\001\000\000\000w\004\000\002\000\000\000\000\000\000\000'"#, "sent a wrong size"),
+        (
+            #"printf 'ALULAH5\001T\001\000\000\000w\004\001\000\000\000\000\001\000\000\000\000\000\000\000\001\000\000\000'"#,
+            "would take 4294967296 bytes"
+        ),
+        (#"printf 'ALULAH5\001Z\001\000\000\000'"#, "sent another number of tensors"),
+        (#"printf 'ALULAH5\001Z\000\000\000\000'; exit 1"#, "ended early (code 1)"),
+        (#"printf 'ALULAH5\001F\001\000\000\000w\002\000\000\000a\n'"#, "\"w\" a?"),
+    ])
+    func aDamagedReaderEndsWithOneLine(_ script: String, _ cause: String) throws {
+        let program = FileManager.default.temporaryDirectory.appendingPathComponent("reader-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: program) }
+        try Data("#!/bin/sh\n\(script)\n".utf8).write(to: URL(fileURLWithPath: program))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
+        let path = Self.path("valid_layouts")
+        do throws(HDF5ImportError) {
+            _ = try HDF5Importer.checkpoint(at: path, reader: program)
+            Issue.record("was read")
+        } catch {
+            #expect(error.message.hasPrefix(path + ": ") && error.message.contains(cause), "\(error.message)")
+            #expect(!error.message.contains("\n"))
+        }
+    }
+
+    @Test func aMissingReaderIsNamed() throws {
+        do throws(HDF5ImportError) {
+            _ = try HDF5Importer.checkpoint(at: Self.path("valid_layouts"), reader: "/nowhere/reader")
+            Issue.record("was read")
+        } catch { #expect(error.message.contains("/nowhere/reader, which is missing")) }
+    }
+
     @Test func aPipeAndAFolderAreNoFiles() throws {
         #expect(Self.failure(NSTemporaryDirectory())?.message.contains("directory") == true)
         #expect(Self.failure("/dev/null")?.message.contains("Not a regular file") == true)

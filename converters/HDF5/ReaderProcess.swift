@@ -19,9 +19,10 @@ final class ReaderProcess {
         return own.resolvingSymlinksInPath().deletingLastPathComponent().appendingPathComponent(programName).path
     }
 
-    init(reading path: String, budget: Int, seconds: Int, silence: Int) throws(HDF5ImportError) {
+    init(
+        reading path: String, program: String, budget: Int, seconds: Int, silence: Int
+    ) throws(HDF5ImportError) {
         (self.path, self.seconds, self.silence) = (path, seconds, silence)
-        let program = ReaderProcess.program
         guard access(program, X_OK) == 0 else {
             throw .noReader(path: path, program: program, problem: "is missing: it goes beside this one")
         }
@@ -127,9 +128,17 @@ final class ReaderProcess {
 
     private func ended() -> HDF5ImportError { ReaderProcess.failure(wait(), path: path, seconds: seconds) }
 
+    /// The status of the child, which is ended if it does not end by itself: its output is over in any case.
     private func wait() -> Int32 {
+        // Milliseconds: on a busy machine even an exit takes its time.
+        let patience = 10_000
         var status: Int32 = 0
-        while waitpid(child, &status, 0) < 0, errno == EINTR {}
+        for attempt in 0... {
+            if attempt == patience { kill(child, SIGKILL) }
+            let found = waitpid(child, &status, attempt < patience ? WNOHANG : 0)
+            if found == child || found < 0 && errno != EINTR { break }
+            if attempt < patience { usleep(1000) }
+        }
         child = 0
         return status
     }
@@ -142,7 +151,8 @@ final class ReaderProcess {
             return .reader(
                 path: path,
                 problem: "ended early (code \(status >> 8 & 0xFF)): the file is damaged or asks for too much memory")
-        case SIGXCPU, SIGKILL: return .reader(path: path, problem: "was ended after \(seconds) s of processor time")
+        case SIGXCPU: return .reader(path: path, problem: "was ended after \(seconds) s of processor time")
+        case SIGKILL: return .reader(path: path, problem: "did not end by itself and was ended")
         default: return .reader(path: path, problem: "crashed (signal \(signal)): the file is damaged")
         }
     }

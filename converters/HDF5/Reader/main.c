@@ -15,10 +15,14 @@
 /// Address space besides the tensors: libraries, and what libhdf5 itself needs.
 enum { BASE_BYTES = 320 << 20 };
 
-static void limit(int resource, rlim_t value) {
+/// Sets a limit for good; `grace` more would end the process without a signal of its own.
+static void limit(int resource, rlim_t value, rlim_t grace) {
     struct rlimit limits;
-    if (getrlimit(resource, &limits) == 0 && limits.rlim_max != RLIM_INFINITY && value > limits.rlim_max) value = limits.rlim_max;
-    limits = (struct rlimit){.rlim_cur = value, .rlim_max = value};
+    if (getrlimit(resource, &limits) == 0 && limits.rlim_max != RLIM_INFINITY && value + grace > limits.rlim_max) {
+        value = limits.rlim_max;
+        grace = 0;
+    }
+    limits = (struct rlimit){.rlim_cur = value, .rlim_max = value + grace};
     if (setrlimit(resource, &limits) != 0) fail("", "cannot be read: the reader cannot be limited");
 }
 
@@ -37,10 +41,10 @@ int main(int count, char **arguments) {
     }
     const uint64_t budget = number(arguments[2]), seconds = number(arguments[3]);
     start_records();
-    limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_FSIZE, 0);
-    limit(RLIMIT_CPU, seconds);
-    limit(RLIMIT_AS, budget > UINT64_MAX / 4 ? RLIM_INFINITY : BASE_BYTES + 2 * budget);
+    limit(RLIMIT_CORE, 0, 0);
+    limit(RLIMIT_FSIZE, 0, 0);
+    limit(RLIMIT_CPU, seconds, 1);
+    limit(RLIMIT_AS, budget > UINT64_MAX / 4 ? RLIM_INFINITY : BASE_BYTES + 2 * budget, 0);
 
     // No filters from plug-ins, no links into other files, no messages of the library's own.
     setenv("HDF5_USE_FILE_LOCKING", "FALSE", 1);
@@ -50,8 +54,8 @@ int main(int count, char **arguments) {
     const hid_t file = H5Fopen(arguments[1], H5F_ACC_RDONLY, H5P_DEFAULT);
     if (file < 0) fail("", "is no HDF5 file that can be read");
     // Whatever the file refers to, nothing more can be opened, and no process started.
-    limit(RLIMIT_NOFILE, 0);
-    limit(RLIMIT_NPROC, 0);
+    limit(RLIMIT_NOFILE, 0, 0);
+    limit(RLIMIT_NPROC, 0, 0);
     write_file(file, budget);
     // The library's own clean-up walks its caches once more; nothing depends on it.
     _Exit(0);
