@@ -54,11 +54,15 @@ private func inverseDeviation(_ editor: GraphEditor, _ id: ValueID, of x: ValueI
     {
         return (epsilon, gamma)
     }
-    guard node.op == .unary(Unary(.rsqrt)), let sum = editor.producer(node.inputs[0]),
-        editor.graph.nodes[sum].op == .binary(Binary(.add)),
-        let (variance, constant) = editor.graph.constantOperand(editor.graph.nodes[sum]),
-        let epsilon = editor.graph.scalar(constant), epsilon >= 0,
-        let square = meanSource(editor, variance), let product = editor.producer(square),
+    guard node.op == .unary(Unary(.rsqrt)) else { return nil }
+    var (variance, epsilon): (ValueID, Float) = (node.inputs[0], 0)
+    if let sum = editor.producer(variance), editor.graph.nodes[sum].op == .binary(Binary(.add)),
+        let (mean, constant) = editor.graph.constantOperand(editor.graph.nodes[sum]),
+        let value = editor.graph.scalar(constant), value >= 0
+    {
+        (variance, epsilon) = (mean, value)
+    }
+    guard let square = meanSource(editor, variance), let product = editor.producer(square),
         editor.graph.nodes[product].op == .binary(Binary(.mul)),
         editor.graph.nodes[product].inputs.allSatisfy({ centeredSource(editor, $0) == x })
     else { return nil }
