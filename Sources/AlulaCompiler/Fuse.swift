@@ -78,7 +78,8 @@ private func mixerBranch(_ editor: inout GraphEditor, _ branch: ValueID, _ x: Va
             guard let producer = editor.producer(x), editor.hasSingleUse(x), editor.graph[residual].constant == nil
             else { continue }
             let layer = editor.graph.nodes[producer]
-            guard layer.op.isWeighted, layer.op.weightedActivation == nil, layer.input(WeightedOperand.residual).isNone
+            guard layer.op.isWeighted, layer.op.weightedActivation == nil, layer.input(WeightedOperand.residual).isNone,
+                editor.graph.type(layer.inputs[0]).dataType == .f32
             else { continue }
             var inputs = layer.inputs
             while inputs.count < WeightedOperand.residual { inputs.append(.none) }
@@ -99,7 +100,9 @@ private func mixerBranch(_ editor: inout GraphEditor, _ branch: ValueID, _ x: Va
             node.input(1).isNone, let producer = editor.producer(node.inputs[0]), editor.hasSingleUse(node.inputs[0])
         else { continue }
         let layer = editor.graph.nodes[producer]
-        if layer.op.isWeighted, layer.op.weightedActivation == nil, layer.input(WeightedOperand.residual).isNone {
+        if layer.op.isWeighted, layer.op.weightedActivation == nil, layer.input(WeightedOperand.residual).isNone,
+            editor.graph.type(layer.inputs[0]).dataType == .f32
+        {
             editor.fuse(producer, into: index, layer.op.withActivation(unary.function), layer.inputs)
         } else if case .binary(var binary) = layer.op, binary.activation == nil {
             binary.activation = unary.function

@@ -45,6 +45,7 @@ public struct Pass: Sendable {
         Pass(name: "fold-scale", run: foldAffine),
         Pass(name: "fuse-attention", run: fuseAttention),
         Pass(name: "layout", run: simplifyLayout),
+        Pass(name: "fuse-quantized", run: fuseQuantized),
         Pass(name: "fuse-residual", run: fuseResidual),
         Pass(name: "name-results", run: { (graph) throws(CompilerError) in graph.withNamedResults() }),
     ]

@@ -76,8 +76,8 @@ public struct Graph: Sendable {
         addValue(name, type, constant: Constant(layout: layout, data: data))
     }
 
-    /// Appends a node whose single result has the shape the operator's rule gives. For float graphs: the result's element type is the
-    /// first operand's; quantized results are declared with `addNode(_:_:types:)`.
+    /// Appends a node whose single result has the shape the operator's rule gives. The result's element type is the first
+    /// operand's, and its quantization that of an operand that is only moved; other quantized results are declared with `addNode(_:_:types:)`.
     @discardableResult
     public mutating func add(_ op: Operator, _ inputs: [ValueID], name: String = "") throws(GraphError) -> ValueID {
         let shapes = try op.resultShapes(operandTypes(inputs))
@@ -85,14 +85,13 @@ public struct Graph: Sendable {
             throw .invalidNode(
                 operator: op.name, value: name, problem: "gives \(shapes.count) results where one is used")
         }
-        return addNode(op, inputs, types: [TensorType(resultDataType(op, inputs, 0), shapes[0])], names: [name])[0]
+        return addNode(op, inputs, types: [resultType(op, inputs, 0, shapes[0])], names: [name])[0]
     }
 
     /// Appends a node with several results (split, top_k).
     public mutating func addAll(_ op: Operator, _ inputs: [ValueID]) throws(GraphError) -> [ValueID] {
         let shapes = try op.resultShapes(operandTypes(inputs))
-        let types = shapes.enumerated().map { TensorType(resultDataType(op, inputs, $0), $1) }
-        return addNode(op, inputs, types: types)
+        return addNode(op, inputs, types: shapes.enumerated().map { resultType(op, inputs, $0, $1) })
     }
 
     /// Appends a node with declared result types; `verify` checks them.
@@ -116,8 +115,13 @@ public struct Graph: Sendable {
         inputs.map { $0.isNone ? nil : type($0) }
     }
 
-    private func resultDataType(_ op: Operator, _ inputs: [ValueID], _ index: Int) -> DataType {
-        op.numericRule.resultType(index, inputs.first.map { $0.isNone ? .f32 : type($0).dataType } ?? .f32)
+    private func resultType(_ op: Operator, _ inputs: [ValueID], _ index: Int, _ shape: Shape) -> TensorType {
+        let operand = inputs.first.flatMap { $0.isNone ? nil : type($0) }
+        // Moved elements mean what they meant.
+        if let operand, case .movement = op.numericRule {
+            return TensorType(operand.dataType, shape, operand.quantization)
+        }
+        return TensorType(op.numericRule.resultType(index, operand?.dataType ?? .f32), shape)
     }
 
     // MARK: Queries

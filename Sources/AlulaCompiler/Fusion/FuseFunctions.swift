@@ -107,8 +107,8 @@ private func agrees(_ a: [Double], _ b: [Double]) -> Bool {
 }
 
 extension Binary.Kind {
-    /// The operator in f64.
-    fileprivate func value(_ a: Double, _ b: Double) -> Double {
+    /// The operator in the precision of its operands.
+    func value<Real: BinaryFloatingPoint>(_ a: Real, _ b: Real) -> Real {
         switch self {
         case .add: a + b
         case .sub: a - b
@@ -116,12 +116,12 @@ extension Binary.Kind {
         case .div: a / b
         case .max: Swift.max(a, b)
         case .min: Swift.min(a, b)
-        case .pow: Foundation.pow(a, b)
+        case .pow: Real(Foundation.pow(Double(a), Double(b)))
         case .equal: a == b ? 1 : 0
         case .less: a < b ? 1 : 0
         case .lessEqual: a <= b ? 1 : 0
         case .mod: a - b * (a / b).rounded(.down)
-        case .fmod: Foundation.fmod(a, b)
+        case .fmod: a.truncatingRemainder(dividingBy: b)
         case .prelu: a < 0 ? a * b : a
         }
     }

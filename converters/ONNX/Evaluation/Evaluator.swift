@@ -20,6 +20,7 @@ struct Evaluator {
         if let result = try moved(inputs) { return [result] }
         let isLarge = inputs.contains { $0 != nil && $0!.type.isFloat && $0!.count > Evaluator.maximumFloats }
         guard !isLarge, !inputs.contains(where: { ($0?.count ?? 0) > limit }) else { return nil }
+        if let result = try requantized(inputs) { return [result] }
         return try generated(inputs) ?? arithmetic(inputs) ?? rearranged(inputs)
     }
 
@@ -43,6 +44,17 @@ struct Evaluator {
             return DataType(onnx: try context.int("to", default: 0)) == x.type ? x : nil
         default: return nil
         }
+    }
+
+    /// Weights of quantized models.
+    private func requantized(_ inputs: [HostTensor?]) throws -> HostTensor? {
+        guard context.op == "QuantizeLinear" || context.op == "DequantizeLinear", inputs.count >= 2, let x = inputs[0],
+            let scales = inputs[1], try context.int("block_size", default: 0) == 0
+        else { return nil }
+        let zeros = inputs.count > 2 ? inputs[2] : nil
+        let axis = scales.count == 1 ? nil : try context.axis(context.int("axis", default: 1), rank: x.shape.count)
+        return context.op == "QuantizeLinear"
+            ? try x.quantized(scales, zeros, axis: axis) : try x.dequantized(scales, zeros, axis: axis)
     }
 
     // MARK: From attributes and shapes

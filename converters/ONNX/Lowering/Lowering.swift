@@ -4,7 +4,7 @@ import AlulaGraph
 enum LoweringFamily: String, Sendable, CaseIterable {
     case elementwise, comparison, convolution, pooling, matrix, normalization, softmax, reduction, shape, movement,
         indexing
-    case padding, resizing, attention
+    case padding, resizing, attention, quantization
     /// On numbers that are known while importing only.
     case constant = "constants only"
 
@@ -25,6 +25,7 @@ enum LoweringFamily: String, Sendable, CaseIterable {
         case .padding: ["Pad", "CenterCropPad"]
         case .resizing: ["Resize", "Upsample"]
         case .attention: Importer.attentionOperators
+        case .quantization: Importer.quantizationOperators
         case .constant: Evaluator.constantOperators
         }
     }
@@ -53,10 +54,22 @@ extension Importer {
         "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Where", "Shape", "Size", "Gather",
     ]
 
+    /// The operators that move bytes with one meaning, whatever it is.
+    private static let quantizedMoves: Set<String> = [
+        "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Expand", "MaxPool",
+    ]
+
     /// The results of one supported node, at least one of whose inputs is computed at run time or too large to evaluate.
     mutating func lower(_ node: NodeContext) throws -> [ImportedValue] {
+        if case .quantization = LoweringFamily.byOperator[node.node.qualifiedOp] { return try quantization(node) }
         for case .view(let view)? in node.inputs
-        where view.type.isInteger && !isConstant(view) && !Importer.integerOperators.contains(node.op) {
+        where graph.type(view.id).dataType == .u8 && !Importer.quantizedMoves.contains(node.op) {
+            throw LoweringProblem.unsupported(needed: "this operator on quantized numbers")
+        }
+        for case .view(let view)? in node.inputs
+        where view.type.isInteger && !isConstant(view) && graph.type(view.id).dataType != .u8
+            && !Importer.integerOperators.contains(node.op)
+        {
             throw LoweringProblem.unsupported(needed: "\(view.type.name) numbers that are computed at run time")
         }
         // The graph would compute in f32 what ONNX computes in integers.
@@ -84,6 +97,7 @@ extension Importer {
         case .padding: return try padding(node)
         case .resizing: return try resizing(node)
         case .attention: return try attention(node)
+        case .quantization: return try quantization(node)
         case .constant, nil: throw LoweringProblem.wantsConstant(input: 0, what: "its input")
         }
     }
