@@ -88,7 +88,8 @@ let package = Package(
         .testTarget(
             name: "AlulaDataTests", dependencies: ["AlulaData", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(
-            name: "ONNXConverterTests", dependencies: ["ONNXConverter", "AlulaCompiler", "TestSupport"]),
+            name: "ONNXConverterTests", dependencies: ["ONNXConverter", "AlulaCompiler", "TestSupport"],
+            exclude: ["Fixtures"]),
         .testTarget(
             name: "EfficientFormerTests",
             dependencies: ["EfficientFormer", "SafetensorsConverter", "AlulaCompiler", "TestSupport"]),

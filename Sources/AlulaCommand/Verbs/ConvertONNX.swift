@@ -35,15 +35,38 @@ extension Convert {
             throw Failure(
                 preprocess, "prepares pictures, but the model does not take one picture [N,3,H,W] or [N,H,W,3]")
         }
-        if optimize {
+        // A quantized model has no float form to train: it is compiled with its own scales.
+        let isQuantized = graph.isQuantized
+        if optimize || isQuantized {
             graph = try naming(source.weights) { try Pass.run(Pass.folding + Pass.floatOnly, on: graph) }
         }
-        try naming(output) { try ModelFile(graph: graph, metadata: metadata).write(to: output) }
+        var file = ModelFile(graph: graph, metadata: metadata)
+        if isQuantized {
+            notes.append(quantizationNote(graph))
+            try naming(source.weights) { try Golden.add(to: &file, seed: 0) }
+        }
+        try naming(output) { try file.write(to: output) }
         let report = ONNXReport(model: model, result: result, notes: notes)
         let seconds = Double(alula_clock_nanoseconds() - start) / 1e9
         format.print(
             report.json(output: output, optimized: optimize, seconds: seconds),
             text: report.text(output: output, seconds: seconds))
+    }
+
+    /// What of a quantized model runs in int8, and what stays f32 because int8 has no form of it.
+    private func quantizationNote(_ graph: Graph) -> String {
+        var floats: [String: Int] = [:]
+        var bytes = 0
+        for node in graph.nodes {
+            switch node.op {
+            case .quantize, .dequantize, .reshape: break
+            default:
+                if graph.type(node.inputs[0]).dataType == .u8 { bytes += 1 } else { floats[node.op.name, default: 0] += 1 }
+            }
+        }
+        let rest = floats.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { "\($0.value) \($0.key)" }
+        let all = "\(bytes) operators run in int8 with the model's own scales"
+        return rest.isEmpty ? all : all + "; f32: " + rest.joined(separator: ", ")
     }
 
     private func importOptions() throws -> ONNXImportOptions {

@@ -13,7 +13,22 @@ import AlulaGraph
     result = fuseTables(result)
     result = try fuseQuantizedOperators(result)
     result = fuseTablesIntoLayers(result)
-    return try simplifyLayout(result)
+    return try simplifyLayout(takingBytes(result))
+}
+
+/// An f32 input that is only quantized becomes the u8 input itself: whoever sets it quantizes.
+private func takingBytes(_ graph: Graph) -> Graph {
+    var editor = GraphEditor(graph)
+    let users = graph.users()
+    for id in graph.inputs {
+        guard users[Int(id.index)].count == 1, let user = users[Int(id.index)].first, !graph.outputs.contains(id),
+            case .quantize = graph.nodes[user].op, case let result = graph.nodes[user].outputs[0],
+            !graph.outputs.contains(result)
+        else { continue }
+        editor.graph[id].type = graph.type(result)
+        editor.bypass(user, id)
+    }
+    return editor.finished()
 }
 
 extension GraphEditor {

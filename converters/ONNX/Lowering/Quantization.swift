@@ -6,6 +6,7 @@ import AlulaGraph
 extension Importer {
     static let quantizationOperators =
         ["QuantizeLinear", "DequantizeLinear"] + quantizedConvolutions + Array(quantizedOperators.keys)
+        + dynamicOperators
 
     private static let quantizedConvolutions = ["QLinearConv", "QLinearMatMul", "com.microsoft:QGemm"]
 
@@ -53,7 +54,9 @@ extension Importer {
             }
             let result = try floatResult(node, "Gemm", inputs)
             return [node.optional(7) == nil ? result : try quantized(result, node, scale: 7, zero: 8)]
-        default: return [try quantizedOperator(node, operation)]
+        default:
+            return Importer.dynamicOperators.contains(operation)
+                ? try dynamicQuantization(node, operation) : [try quantizedOperator(node, operation)]
         }
     }
 
@@ -77,7 +80,7 @@ extension Importer {
     }
 
     /// What the operator of ONNX's own domain gives for these inputs.
-    private mutating func floatResult(_ node: NodeContext, _ op: String, _ inputs: [ImportedValue?]) throws
+    mutating func floatResult(_ node: NodeContext, _ op: String, _ inputs: [ImportedValue?]) throws
         -> ImportedValue
     {
         var float = node
@@ -141,7 +144,7 @@ extension Importer {
     }
 
     /// `scale · (q - zero)` of known numbers, with one scale or one for each place of an axis.
-    private func dequantizedConstant(_ node: NodeContext, _ index: Int, scale: Int, zero: Int, axis: Int?) throws
+    func dequantizedConstant(_ node: NodeContext, _ index: Int, scale: Int, zero: Int, axis: Int?) throws
         -> ImportedValue
     {
         guard let x = try node.host(index, "input \(index)"), let scales = try node.host(scale, "the scale") else {
