@@ -61,7 +61,11 @@ extension Convert {
             switch node.op {
             case .quantize, .dequantize, .reshape: break
             default:
-                if graph.type(node.inputs[0]).dataType == .u8 { bytes += 1 } else { floats[node.op.name, default: 0] += 1 }
+                if graph.type(node.inputs[0]).dataType == .u8 {
+                    bytes += 1
+                } else {
+                    floats[node.op.name, default: 0] += 1
+                }
             }
         }
         let rest = floats.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { "\($0.value) \($0.key)" }

@@ -10,7 +10,8 @@ func fuseQuantizedOperators(_ graph: Graph) throws(CompilerError) -> Graph {
         else { continue }
         var fusion = QuantizedFusion(place: index, node: producer, activation: nil, output: output)
         // A clamp between an operator and its rounding.
-        if case .unary(let unary) = editor.graph.nodes[producer].op, unary.function == .relu || unary.function == .relu6,
+        if case .unary(let unary) = editor.graph.nodes[producer].op,
+            unary.function == .relu || unary.function == .relu6,
             case let x = editor.graph.nodes[producer].inputs[0], let inner = editor.producer(x), editor.hasSingleUse(x)
         {
             (fusion.node, fusion.activation) = (inner, unary.function)
@@ -45,10 +46,11 @@ private struct QuantizedFusion {
             editor.replace(place, node.op.withActivation(activation), inputs)
         case .binary(let binary) where binary.activation == nil: try arithmetic(&editor, node, binary.kind)
         case .concat(let concat) where activation == nil:
-            let sources = node.inputs.compactMap { editor.quantizedSource($0) }
-            guard sources.count == node.inputs.count else { return }
+            guard node.inputs.allSatisfy({ editor.quantizedSource($0) != nil || editor.graph.floats($0) != nil }) else {
+                return
+            }
             var parts: [ValueID] = []
-            for source in sources { parts.append(try editor.requantized(source, to: output, before: place)) }
+            for id in node.inputs { parts.append(try part(&editor, id)) }
             editor.replace(place, .concat(concat), parts)
         case .pool(let pool) where pool.kind == .average && activation == nil:
             if let x = editor.quantizedSource(node.inputs[0]) { editor.replace(place, node.op, [x]) }
@@ -79,6 +81,16 @@ private struct QuantizedFusion {
         ]
     }
 
+    /// A part of a concatenation in the whole's steps.
+    private func part(_ editor: inout GraphEditor, _ id: ValueID) throws(CompilerError) -> ValueID {
+        if let source = editor.quantizedSource(id) { return try editor.requantized(source, to: output, before: place) }
+        let numbers = editor.graph.floats(id)!.map { value in
+            UInt8(min(255, max(0, (value / output.scale).rounded(.toNearestOrEven) + Float(output.zeroPoint))))
+        }
+        return editor.graph.addConstant(
+            editor.graph[id].name, TensorType(.u8, editor.graph.shape(id), output), TensorData(elements: numbers))
+    }
+
     // MARK: Sums and differences
 
     private func arithmetic(_ editor: inout GraphEditor, _ node: Node, _ kind: Binary.Kind) throws(CompilerError) {
@@ -90,8 +102,12 @@ private struct QuantizedFusion {
         {
             return try byChannel(&editor, source, values, isProduct: kind == .mul)
         }
-        guard kind == .add || kind == .sub, node.inputs.allSatisfy({ editor.graph.shape($0) == shape }),
-            let a = bytes(&editor, node.inputs[0]), var b = bytes(&editor, node.inputs[1])
+        let hasShape = { (id: ValueID, graph: Graph) in
+            graph.shape(id).dimensions.drop { $0 == 1 } == shape.dimensions.drop { $0 == 1 }
+                && (graph[id].constant != nil || graph.shape(id) == shape)
+        }
+        guard kind == .add || kind == .sub, node.inputs.allSatisfy({ hasShape($0, editor.graph) }),
+            let a = bytes(&editor, node.inputs[0], shape), var b = bytes(&editor, node.inputs[1], shape)
         else { return }
         if kind == .sub {
             // The negative number has the mirrored byte: nothing is rounded.
@@ -103,7 +119,7 @@ private struct QuantizedFusion {
     }
 
     /// The u8 form of a dequantized value, or of a constant whose numbers are steps of one size.
-    private func bytes(_ editor: inout GraphEditor, _ id: ValueID) -> ValueID? {
+    private func bytes(_ editor: inout GraphEditor, _ id: ValueID, _ shape: Shape) -> ValueID? {
         if let source = editor.quantizedSource(id) { return source }
         guard let values = editor.graph.floats(id), let lattice = WeightLattice(values, limit: 255),
             let low = lattice.levels.min(), let high = lattice.levels.max(), high - min(low, 0) <= 255,
@@ -113,7 +129,7 @@ private struct QuantizedFusion {
         let quantization = Quantization(scale: Float(lattice.step), zeroPoint: Int32(zero))
         guard quantization.isValid else { return nil }
         return editor.graph.addConstant(
-            editor.graph[id].name, TensorType(.u8, editor.graph.shape(id), quantization),
+            editor.graph[id].name, TensorType(.u8, shape, quantization),
             TensorData(elements: lattice.levels.map { UInt8($0 + zero) }))
     }
 

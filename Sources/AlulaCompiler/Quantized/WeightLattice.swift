@@ -50,7 +50,9 @@ extension QuantizedWeights {
             var step = lattice.step
             let real = Double(realBias?[row] ?? 0)
             // A row of zeros has any step: one at which the bias is fine enough.
-            if !lattice.levels.contains(where: { $0 != 0 }) { step = max(abs(real) / Double(1 << 24), 1e-12) / Double(input.scale) }
+            if !lattice.levels.contains(where: { $0 != 0 }) {
+                step = max(abs(real) / Double(1 << 24), 1e-12) / Double(input.scale)
+            }
             let accumulatorScale = Double(input.scale) * step
             let sum = lattice.levels.reduce(0, +)
             let start = (real / accumulatorScale).rounded(.toNearestOrEven)

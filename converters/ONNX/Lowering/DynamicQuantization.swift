@@ -60,7 +60,9 @@ extension Importer {
 
     /// `q - zero` of a weight.
     private func levels(_ node: NodeContext, _ index: Int, zero: Int) throws -> ImportedValue {
-        guard let weight = try node.host(index, "the weight") else { throw LoweringProblem.invalid("the weight is missing") }
+        guard let weight = try node.host(index, "the weight") else {
+            throw LoweringProblem.invalid("the weight is missing")
+        }
         let rank = weight.shape.count
         let axis = node.op == "ConvInteger" ? 0 : rank - 1
         let zeros = try node.host(zero, "the zero point")

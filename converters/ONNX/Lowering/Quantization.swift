@@ -36,7 +36,8 @@ extension Importer {
             return [try quantized(floatResult(node, "Conv", inputs), node, scale: 6, zero: 7)]
         case "QLinearMatMul":
             let rank = try node.shape(3).count
-            let b = try node.optional(3)?.isHost == true
+            let b =
+                try node.optional(3)?.isHost == true
                 ? dequantizedConstant(node, 3, scale: 4, zero: 5, axis: rank - 1)
                 : dequantized(node, 3, scale: 4, zero: 5)
             let inputs = [try dequantized(node, 0, scale: 1, zero: 2), b]
@@ -75,7 +76,9 @@ extension Importer {
             throw LoweringProblem.unsupported(needed: "channels in the last axis")
         }
         var inputs: [ImportedValue?] = []
-        for index in 0..<count { inputs.append(try dequantized(node, 3 * index, scale: 3 * index + 1, zero: 3 * index + 2)) }
+        for index in 0..<count {
+            inputs.append(try dequantized(node, 3 * index, scale: 3 * index + 1, zero: 3 * index + 2))
+        }
         return try quantized(floatResult(node, op, inputs), node, scale: 3 * count, zero: 3 * count + 1)
     }
 
@@ -108,7 +111,8 @@ extension Importer {
     }
 
     /// The real numbers of a value that is quantized at run time, or whose numbers are known.
-    private mutating func dequantized(_ node: NodeContext, _ index: Int, scale: Int, zero: Int) throws -> ImportedValue {
+    private mutating func dequantized(_ node: NodeContext, _ index: Int, scale: Int, zero: Int) throws -> ImportedValue
+    {
         let input = try node.input(index)
         guard case .view(let x) = input else {
             return try dequantizedConstant(node, index, scale: scale, zero: zero, axis: nil)
@@ -126,7 +130,9 @@ extension Importer {
 
     /// One scale and zero point for the whole tensor, known while importing.
     private func quantization(_ node: NodeContext, scale: Int, zero: Int) throws -> (Quantization, DataType) {
-        guard let scales = try node.host(scale, "the scale") else { throw LoweringProblem.invalid("the scale is missing") }
+        guard let scales = try node.host(scale, "the scale") else {
+            throw LoweringProblem.invalid("the scale is missing")
+        }
         let zeros = try node.host(zero, "the zero point")
         guard scales.count == 1, (zeros?.count ?? 1) == 1 else {
             throw LoweringProblem.unsupported(
