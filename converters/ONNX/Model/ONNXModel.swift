@@ -8,6 +8,8 @@ public struct ONNXModel: Sendable {
     /// Versions of the operator sets by domain; ONNX's own is the empty string.
     public internal(set) var opsets: [String: Int] = [:]
     public internal(set) var functions: [ONNXFunction] = []
+    /// What the model says about itself, in the file's order.
+    public internal(set) var metadata: [(key: String, value: String)] = []
 
     var nodes: [ONNXNode] = []
     var initializers: [ONNXTensor] = []

@@ -59,8 +59,12 @@ struct ONNXReader {
         model.irVersion = Int(proto.ir_version)
         model.producer = [text(proto.producer_name), text(proto.producer_version)].filter { !$0.isEmpty }
             .joined(separator: " ")
+        for entry in items(proto.metadata_props, proto.n_metadata_props) {
+            model.metadata.append((text(entry.key), text(entry.value)))
+        }
         model.opsets = opsets(proto.opset_import, proto.n_opset_import)
         let declared = graph.n_initializer + graph.n_input + graph.n_output + graph.n_value_info + proto.n_functions
+            + proto.n_metadata_props
         guard declared <= limits.declarations else {
             throw .limit(what: "tensors and declarations", count: declared, limit: limits.declarations)
         }

@@ -1593,7 +1593,7 @@ const ProtobufCMessageDescriptor onnx__function_proto__descriptor =
   (ProtobufCMessageInit) onnx__function_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor onnx__model_proto__field_descriptors[6] =
+static const ProtobufCFieldDescriptor onnx__model_proto__field_descriptors[7] =
 {
   {
     "ir_version",
@@ -1656,6 +1656,18 @@ static const ProtobufCFieldDescriptor onnx__model_proto__field_descriptors[6] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "metadata_props",
+    14,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Onnx__ModelProto, n_metadata_props),
+    offsetof(Onnx__ModelProto, metadata_props),
+    &onnx__string_string_entry_proto__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "functions",
     25,
     PROTOBUF_C_LABEL_REPEATED,
@@ -1669,19 +1681,21 @@ static const ProtobufCFieldDescriptor onnx__model_proto__field_descriptors[6] =
   },
 };
 static const unsigned onnx__model_proto__field_indices_by_name[] = {
-  5,   /* field[5] = functions */
+  6,   /* field[6] = functions */
   3,   /* field[3] = graph */
   0,   /* field[0] = ir_version */
+  5,   /* field[5] = metadata_props */
   4,   /* field[4] = opset_import */
   1,   /* field[1] = producer_name */
   2,   /* field[2] = producer_version */
 };
-static const ProtobufCIntRange onnx__model_proto__number_ranges[3 + 1] =
+static const ProtobufCIntRange onnx__model_proto__number_ranges[4 + 1] =
 {
   { 1, 0 },
   { 7, 3 },
-  { 25, 5 },
-  { 0, 6 }
+  { 14, 5 },
+  { 25, 6 },
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor onnx__model_proto__descriptor =
 {
@@ -1691,10 +1705,10 @@ const ProtobufCMessageDescriptor onnx__model_proto__descriptor =
   "Onnx__ModelProto",
   "onnx",
   sizeof(Onnx__ModelProto),
-  6,
+  7,
   onnx__model_proto__field_descriptors,
   onnx__model_proto__field_indices_by_name,
-  3,  onnx__model_proto__number_ranges,
+  4,  onnx__model_proto__number_ranges,
   (ProtobufCMessageInit) onnx__model_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -257,12 +257,14 @@ struct  Onnx__ModelProto
   Onnx__GraphProto *graph;
   size_t n_opset_import;
   Onnx__OperatorSetIdProto **opset_import;
+  size_t n_metadata_props;
+  Onnx__StringStringEntryProto **metadata_props;
   size_t n_functions;
   Onnx__FunctionProto **functions;
 };
 #define ONNX__MODEL_PROTO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&onnx__model_proto__descriptor) \
-    , 0, 0, NULL, NULL, NULL, 0,NULL, 0,NULL }
+    , 0, 0, NULL, NULL, NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
 /* Onnx__StringStringEntryProto methods */
