@@ -100,7 +100,14 @@ import Testing
         }
     }
 
-    @Test(arguments: UnaryFunction.allCases) func everyFunctionComesBack(function: UnaryFunction) throws {
+    /// Those whose operators are imported.
+    private static let functions: [UnaryFunction] = [
+        .relu, .relu6, .sigmoid, .tanh, .exp, .log, .sqrt, .rsqrt, .reciprocal, .negate, .abs, .erf, .gelu, .geluTanh,
+        .silu,
+        .swish, .hardSwish, .hardSigmoid, .clip,
+    ]
+
+    @Test(arguments: functions) func functionsComeBack(function: UnaryFunction) throws {
         let body = "alula 1\ninput %x : f32[2,50]\n%y = \(function.rawValue)(%x) : f32[2,50]\noutput %y\n"
         let graph = try Graph(text: body)
         let values = input(graph)
@@ -173,6 +180,7 @@ import Testing
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).onnx").path
         defer { try? FileManager.default.removeItem(atPath: path) }
         try ONNXExport(graph, metadata: [("alula.labels", "[\"heron\"]")]).write(to: path)
-        #expect(try ONNXModel(contentsOf: path).metadata.contains { $0.key == "alula.labels" && $0.value == "[\"heron\"]" })
+        #expect(
+            try ONNXModel(contentsOf: path).metadata.contains { $0.key == "alula.labels" && $0.value == "[\"heron\"]" })
     }
 }

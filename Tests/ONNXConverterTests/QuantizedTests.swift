@@ -20,7 +20,7 @@ import Testing
     private static let expected = [
         "QLinearConv": "conv2d", "QLinearMatMul": "linear", "QLinearSigmoid": "requantize",
         "QLinearAveragePool": "avg_pool", "QLinearGlobalAveragePool": "mean", "QLinearAdd": "add",
-        "QLinearConcat": "concat",
+        "QLinearConcat": "concat", "QLinearMul": "mul",
     ]
 
     @Test(arguments: operators.flatMap { [$0 + ".u8", $0 + ".s8"] } + ["QGemm.u8"])

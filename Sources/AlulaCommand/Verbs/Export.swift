@@ -14,7 +14,7 @@ import ModelBuilding
 struct Export: ParsableCommand {
     /// Formats that models are exported to.
     enum Target: String, ExpressibleByArgument, CaseIterable {
-        case safetensors
+        case safetensors, onnx
     }
 
     static let configuration = CommandConfiguration(
@@ -24,9 +24,13 @@ struct Export: ParsableCommand {
             EfficientFormer reloads in Hugging Face's library with the same logits; EdgeViT and MSW-Transformer keep their original
             names. Takes a float model as convert and finetune write it, not a folded or quantized one.
 
-            Example:
+            onnx: one file of operator set 17 with the graph as it is, pictures channels-first. A quantized model becomes QDQ: the same
+            s8 weights and scales, each operator between DequantizeLinear and QuantizeLinear. Labels and preprocessing are in its metadata.
+
+            Examples:
 
               alula export model.alula --to safetensors -o model-hf
+              alula export model.int8.alula --to onnx -o model.onnx
             """)
 
     @Argument(help: "A frozen model.")
@@ -37,7 +41,9 @@ struct Export: ParsableCommand {
             "The format: \(Target.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "format"))
     var to: Target
 
-    @Option(name: [.customShort("o"), .long], help: ArgumentHelp("The folder to write.", valueName: "folder"))
+    @Option(
+        name: [.customShort("o"), .long],
+        help: ArgumentHelp("The folder to write; for onnx, the file.", valueName: "path"))
     var output: String
 
     @OptionGroup var format: OutputOptions
@@ -46,6 +52,7 @@ struct Export: ParsableCommand {
         let file = try Models.open(model)
         switch to {
         case .safetensors: try SafetensorsExport(file, path: model).write(to: output, format)
+        case .onnx: try ONNXFileExport(file, path: model).write(to: output, quantized: file.graph.isQuantized, format)
         }
     }
 }

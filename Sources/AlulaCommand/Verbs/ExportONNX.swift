@@ -24,7 +24,8 @@ struct ONNXFileExport {
                 ("operators", .object(operators.map { ($0.name, .integer($0.count)) })),
                 ("notes", .strings(export.notes)),
             ]),
-            text: "\(path): ONNX, opset \(ONNXExport.opset)\(quantized ? ", int8 as QDQ" : ""), \(Format.bytes(bytes))\n"
+            text:
+                "\(path): ONNX, opset \(ONNXExport.opset)\(quantized ? ", int8 as QDQ" : ""), \(Format.bytes(bytes))\n"
                 + "operators: " + kinds.joined(separator: ", ") + "\n"
                 + export.notes.map { "note: \($0)\n" }.joined())
     }

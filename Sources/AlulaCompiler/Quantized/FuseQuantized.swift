@@ -44,13 +44,13 @@ extension GraphEditor {
     }
 
     /// A value in other steps, by a table.
-    mutating func requantized(_ x: ValueID, to quantization: Quantization, before place: Int, _ table: [UInt8]? = nil)
-        throws(CompilerError) -> ValueID
+    mutating func requantized(_ x: ValueID, to quantization: Quantization, before place: Int) throws(CompilerError)
+        -> ValueID
     {
         let own = graph.type(x).quantization!
-        guard table != nil || own != quantization else { return x }
-        let values = addTable(table ?? activationTable(nil, from: own, to: quantization), for: x)
-        let result = try insert(.requantize(Requantize()), [x, values], before: place)
+        guard own != quantization else { return x }
+        let table = addTable(activationTable(nil, from: own, to: quantization), for: x)
+        let result = try insert(.requantize(Requantize()), [x, table], before: place)
         graph[result].type = TensorType(.u8, graph.shape(x), quantization)
         return result
     }
@@ -94,7 +94,6 @@ extension Operator {
         switch self {
         case .reshape, .transpose, .slice, .gather, .roll, .expand: true
         case .pool(let pool): pool.kind == .maximum
-        case .resize(let resize): resize.mode == .nearest
         case .pad(let pad): pad.value == 0
         default: false
         }

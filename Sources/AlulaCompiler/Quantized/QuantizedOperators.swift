@@ -44,7 +44,7 @@ private struct QuantizedFusion {
                 let inputs = QuantizedFusion.layer(&editor, node, outputScale: output.scale)
             else { return }
             editor.replace(place, node.op.withActivation(activation), inputs)
-        case .binary(let binary) where binary.activation == nil: try arithmetic(&editor, node, binary.kind)
+        case .binary(let binary) where binary.activation == nil: arithmetic(&editor, node, binary)
         case .concat(let concat) where activation == nil:
             guard node.inputs.allSatisfy({ editor.quantizedSource($0) != nil || editor.graph.floats($0) != nil }) else {
                 return
@@ -54,7 +54,7 @@ private struct QuantizedFusion {
             editor.replace(place, .concat(concat), parts)
         case .pool(let pool) where pool.kind == .average && activation == nil:
             if let x = editor.quantizedSource(node.inputs[0]) { editor.replace(place, node.op, [x]) }
-        case .mean where activation == nil:
+        case .reduce(let reduce) where activation == nil && reduce.isSummation && reduce.hasNeighbouringAxes:
             if let x = editor.quantizedSource(node.inputs[0]) { editor.replace(place, node.op, [x]) }
         case .layerNorm where activation == nil: layerNorm(&editor, node)
         default: return
@@ -91,71 +91,27 @@ private struct QuantizedFusion {
             editor.graph[id].name, TensorType(.u8, editor.graph.shape(id), output), TensorData(elements: numbers))
     }
 
-    // MARK: Sums and differences
+    // MARK: Sums, differences and products
 
-    private func arithmetic(_ editor: inout GraphEditor, _ node: Node, _ kind: Binary.Kind) throws(CompilerError) {
-        let shape = editor.graph.shape(node.outputs[0])
-        if kind == .mul || kind == .add, let (x, constant) = editor.graph.constantOperand(node),
-            let source = editor.quantizedSource(x), editor.graph.shape(x) == shape, activation == nil,
-            let values = channelValues(
-                editor.graph.floats(constant)!, editor.graph.shape(constant), channels: shape.last)
-        {
-            return try byChannel(&editor, source, values, isProduct: kind == .mul)
-        }
-        let hasShape = { (id: ValueID, graph: Graph) in
-            graph.shape(id).dimensions.drop { $0 == 1 } == shape.dimensions.drop { $0 == 1 }
-                && (graph[id].constant != nil || graph.shape(id) == shape)
-        }
-        guard kind == .add || kind == .sub, node.inputs.allSatisfy({ hasShape($0, editor.graph) }),
-            let a = bytes(&editor, node.inputs[0], shape), var b = bytes(&editor, node.inputs[1], shape)
+    private func arithmetic(_ editor: inout GraphEditor, _ node: Node, _ binary: Binary) {
+        guard binary.hasInt8Form, node.inputs.contains(where: { editor.quantizedSource($0) != nil }),
+            let a = bytes(&editor, node.inputs[0]), let b = bytes(&editor, node.inputs[1])
         else { return }
-        if kind == .sub {
-            // The negative number has the mirrored byte: nothing is rounded.
-            let own = editor.graph.type(b).quantization!
-            let mirrored = Quantization(scale: own.scale, zeroPoint: 255 - own.zeroPoint)
-            b = try editor.requantized(b, to: mirrored, before: place, (0...255).map { 255 - $0 })
-        }
-        editor.replace(place, .binary(Binary(.add, activation: activation)), [a, b])
+        editor.replace(place, .binary(Binary(binary.kind, activation: activation)), [a, b])
     }
 
     /// The u8 form of a dequantized value, or of a constant whose numbers are steps of one size.
-    private func bytes(_ editor: inout GraphEditor, _ id: ValueID, _ shape: Shape) -> ValueID? {
+    private func bytes(_ editor: inout GraphEditor, _ id: ValueID) -> ValueID? {
         if let source = editor.quantizedSource(id) { return source }
         guard let values = editor.graph.floats(id), let lattice = WeightLattice(values, limit: 255),
-            let low = lattice.levels.min(), let high = lattice.levels.max(), high - min(low, 0) <= 255,
-            max(high, 0) - low <= 255
+            let low = lattice.levels.min(), let high = lattice.levels.max(), max(high, 0) - min(low, 0) <= 255
         else { return nil }
         let zero = -min(low, 0)
         let quantization = Quantization(scale: Float(lattice.step), zeroPoint: Int32(zero))
         guard quantization.isValid else { return nil }
         return editor.graph.addConstant(
-            editor.graph[id].name, TensorType(.u8, shape, quantization),
+            editor.graph[id].name, TensorType(.u8, editor.graph.shape(id), quantization),
             TensorData(elements: lattice.levels.map { UInt8($0 + zero) }))
-    }
-
-    /// `x · c` or `x + c` by channel, as a depthwise convolution of one tap.
-    private func byChannel(_ editor: inout GraphEditor, _ x: ValueID, _ values: [Float], isProduct: Bool)
-        throws(CompilerError)
-    {
-        let shape = editor.graph.shape(x)
-        let count = shape.last
-        let weights = WeightRows(values: isProduct ? values : values.map { _ in 1 }, rows: count)
-        guard let input = editor.graph.type(x).quantization else { return }
-        let quantized = QuantizedWeights(
-            weights, bias: isProduct ? nil : values, means: nil, groups: count, input: input, outputScale: output.scale)
-        let name = editor.graph.displayName(editor.graph.nodes[place].outputs[0])
-        let image = Shape([1, 1, shape.elementCount / count, count])
-        let pixels = try editor.insert(.reshape(Reshape(image)), [x], before: place)
-        let operands = [
-            pixels,
-            editor.graph.addConstant(
-                name + ".weight", TensorType(.s8, [count, 1, 1, 1]), TensorData(elements: quantized.values)),
-            editor.graph.addConstant(name + ".bias", TensorType(.i32, [count]), TensorData(elements: quantized.bias)),
-            editor.graph.addFloats(name + ".multiplier", [count], quantized.multiplier),
-        ]
-        let result = try editor.insert(.conv2D(Conv2D(groups: count)), operands, before: place)
-        editor.graph[result].type = TensorType(.u8, image, output)
-        editor.replace(place, .reshape(Reshape(shape)), [result])
     }
 
     // MARK: Normalization

@@ -64,7 +64,7 @@ private func table(_ graph: Graph, _ chain: [Int], from x: ValueID) -> [UInt8]? 
         }
         let result: [Float]
         switch node.op {
-        case .unary(let unary): result = operands[0].map { Float(unary.function.value(Double($0))) }
+        case .unary(let unary): result = operands[0].map { Float(unary.value(Double($0))) }
         case .binary(let binary): result = zip(operands[0], operands[1]).map { binary.kind.value($0, $1) }
         case .dequantize:
             guard let own = graph.type(node.inputs[0]).quantization else { return nil }

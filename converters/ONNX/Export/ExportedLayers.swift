@@ -66,7 +66,7 @@ extension GraphExporter {
                 let index = emit("Cast", [bytes], ["to": .int(6)])
                 return defineRaw(id, emit("Gather", [table, index], ["axis": .int(0)]), image: asImage)
             }
-            result = apply(activation, emit("DequantizeLinear", [bytes] + parameters(preActivation)))
+            result = apply(Unary(activation), emit("DequantizeLinear", [bytes] + parameters(preActivation)))
         } else {
             result = activated(result, activation)
         }

@@ -32,7 +32,6 @@ extension GraphExporter {
             let counts = integers(pad.before + pad.after)
             define(result, emit("Pad", [float(x), counts, number(pad.value)]))
         case .expand(let expand): move(node, "Expand", [plain(x), integers(expand.shape.dimensions)], [:])
-        case .resize(let resize): self.resize(node, resize)
         default: preconditionFailure("\(node.op.name) does not move")
         }
     }
@@ -47,21 +46,14 @@ extension GraphExporter {
             [x, integers([slice.begin]), integers([slice.end]), integers([slice.axis]), integers([slice.step])])
     }
 
-    private mutating func resize(_ node: Node, _ resize: Resize) {
-        let shape = graph.shape(node.outputs[0])
-        let coordinates: String
-        switch resize.coordinates {
-        case .halfPixel: coordinates = "half_pixel"
-        case .asymmetric: coordinates = "asymmetric"
-        case .alignCorners: coordinates = "align_corners"
-        }
-        var attributes: [String: ONNXAttribute] = [
-            "mode": .string(resize.mode == .nearest ? "nearest" : "linear"),
-            "coordinate_transformation_mode": .string(coordinates),
-        ]
-        if resize.mode == .nearest { attributes["nearest_mode"] = .string("floor") }
-        let sizes = integers([shape[0], shape[3], shape[1], shape[2]])
-        let x = float(node.inputs[0], image: true)
-        define(node.outputs[0], emit("Resize", [x, "", "", sizes], attributes), image: true)
+    /// The best numbers and where they were; indices become what graphs hold.
+    mutating func topK(_ node: Node, _ topK: TopK) {
+        let names = [unique("TopK"), unique("TopK")]
+        model.nodes.append(
+            ONNXNode(
+                name: names[0], op: "TopK", inputs: [float(node.inputs[0]), integers([topK.count])], outputs: names,
+                attributes: ["axis": .int(topK.axis), "largest": .int(topK.isLargest ? 1 : 0)]))
+        defineRaw(node.outputs[0], names[0])
+        if node.outputs.count > 1 { defineRaw(node.outputs[1], emit("Cast", [names[1]], ["to": .int(6)])) }
     }
 }

@@ -14,20 +14,24 @@ extension GraphExporter {
         case .unary(let unary) where node.input(1).isNone:
             let asImage = prefersImages([node.inputs[0]])
             let x = float(node.inputs[0], image: asImage)
-            define(result, apply(unary.function, x), image: asImage)
+            define(result, apply(unary, x), image: asImage)
         case .unary, .requantize: table(node)
         case .batchNorm(let norm): batchNorm(node, norm)
         case .layerNorm(let norm): layerNorm(node, norm)
         case .softmax(let softmax):
             define(result, emit("Softmax", [float(node.inputs[0])], ["axis": .int(softmax.axis)]))
-        case .pool(let pool): self.pool(node, pool)
+        case .pool(let pool): try self.pool(node, pool)
         case .poolMixer(let mixer): poolMixer(node, mixer)
-        case .mean(let mean): self.mean(node, mean)
-        case .quantize: define(result, float(node.inputs[0], image: isImage(node.inputs[0])), image: isImage(node.inputs[0]))
+        case .reduce(let reduce): self.reduce(node, reduce)
+        case .select: select(node)
+        case .topK(let topK): self.topK(node, topK)
+        case .resample(let resample): self.resample(node, resample)
+        case .quantize:
+            define(result, float(node.inputs[0], image: isImage(node.inputs[0])), image: isImage(node.inputs[0]))
         case .dequantize:
             let asImage = isImage(node.inputs[0])
             defineRaw(result, float(node.inputs[0], image: asImage), image: asImage)
-        case .reshape, .transpose, .slice, .concat, .split, .gather, .roll, .pad, .expand, .resize: try move(node)
+        case .reshape, .transpose, .slice, .concat, .split, .gather, .roll, .pad, .expand: try move(node)
         }
     }
 
@@ -35,50 +39,41 @@ extension GraphExporter {
 
     /// `activation(x)`, or x.
     mutating func activated(_ x: String, _ activation: Activation) -> String {
-        activation.map { apply($0, x) } ?? x
-    }
-
-    mutating func apply(_ function: UnaryFunction, _ x: String) -> String {
-        switch function {
-        case .relu: emit("Relu", [x])
-        case .relu6: emit("Clip", [x, number(0), number(6)])
-        case .sigmoid: emit("Sigmoid", [x])
-        case .tanh: emit("Tanh", [x])
-        case .exp: emit("Exp", [x])
-        case .log: emit("Log", [x])
-        case .sqrt: emit("Sqrt", [x])
-        case .rsqrt: emit("Reciprocal", [emit("Sqrt", [x])])
-        case .reciprocal: emit("Reciprocal", [x])
-        case .negate: emit("Neg", [x])
-        case .abs: emit("Abs", [x])
-        case .erf: emit("Erf", [x])
-        case .silu: emit("Mul", [x, emit("Sigmoid", [x])])
-        case .hardSwish: emit("HardSwish", [x])
-        case .hardSigmoid: emit("HardSigmoid", [x], ["alpha": .float(1 / 6), "beta": .float(0.5)])
-        case .gelu: gelu(x, emit("Erf", [emit("Mul", [x, number(0.70710678)])]))
-        case .geluTanh:
-            gelu(
-                x,
-                emit(
-                    "Tanh",
-                    [emit("Mul", [emit("Add", [x, emit("Mul", [cube(x), number(0.044715)])]), number(0.79788456)])]))
-        }
-    }
-
-    private mutating func cube(_ x: String) -> String { emit("Mul", [emit("Mul", [x, x]), x]) }
-
-    /// `x · (1 + e) / 2`.
-    private mutating func gelu(_ x: String, _ e: String) -> String {
-        emit("Mul", [emit("Mul", [x, emit("Add", [e, number(1)])]), number(0.5)])
+        activation.map { apply(Unary($0), x) } ?? x
     }
 
     private mutating func binary(_ node: Node, _ binary: Binary) {
         let asImage = prefersImages(node.inputs) && graph.shape(node.outputs[0]).rank == 4
         let operands = node.inputs.map { float($0, image: asImage) }
-        let names: [Binary.Kind: String] = [
-            .add: "Add", .sub: "Sub", .mul: "Mul", .div: "Div", .max: "Max", .min: "Min", .pow: "Pow",
-        ]
-        define(node.outputs[0], activated(emit(names[binary.kind]!, operands), binary.activation), image: asImage)
+        let value = activated(combine(binary.kind, operands), binary.activation)
+        define(node.outputs[0], value, image: asImage)
+    }
+
+    private mutating func combine(_ kind: Binary.Kind, _ operands: [String]) -> String {
+        switch kind {
+        case .add: emit("Add", operands)
+        case .sub: emit("Sub", operands)
+        case .mul: emit("Mul", operands)
+        case .div: emit("Div", operands)
+        case .max: emit("Max", operands)
+        case .min: emit("Min", operands)
+        case .pow: emit("Pow", operands)
+        case .equal: numbers(emit("Equal", operands))
+        case .less: numbers(emit("Less", operands))
+        case .lessEqual: numbers(emit("LessOrEqual", operands))
+        case .fmod: emit("Mod", operands, ["fmod": .int(1)])
+        case .mod:
+            emit("Sub", [operands[0], emit("Mul", [operands[1], emit("Floor", [emit("Div", operands)])])])
+        case .prelu: emit("PRelu", operands)
+        }
+    }
+
+    /// 1 and 0 from truth values.
+    private mutating func numbers(_ x: String) -> String { emit("Cast", [x], ["to": .int(1)]) }
+
+    private mutating func select(_ node: Node) {
+        let condition = emit("Not", [emit("Equal", [float(node.inputs[0]), number(0)])])
+        define(node.outputs[0], emit("Where", [condition, float(node.inputs[1]), float(node.inputs[2])]))
     }
 
     // MARK: Products
@@ -174,15 +169,20 @@ extension GraphExporter {
 
     // MARK: Averages
 
-    private mutating func pool(_ node: Node, _ pool: Pool) {
+    private mutating func pool(_ node: Node, _ pool: Pool) throws {
         let x = node.inputs[0]
         var attributes: [String: ONNXAttribute] = [
             "kernel_shape": .ints([pool.kernel.height, pool.kernel.width]),
             "strides": .ints([pool.stride.height, pool.stride.width]), "pads": pads(pool.padding),
+            "ceil_mode": .int(pool.roundsUp ? 1 : 0),
         ]
         if pool.kind == .maximum {
+            attributes["dilations"] = .ints([pool.dilation.height, pool.dilation.width])
             defineRaw(node.outputs[0], emit("MaxPool", [image(x)], attributes), image: true)
         } else {
+            guard pool.dilation == Pair(1) else {
+                throw ONNXError.malformed(problem: "averages with dilation need a later operator set than 17")
+            }
             attributes["count_include_pad"] = .int(pool.countsPadding ? 1 : 0)
             define(node.outputs[0], emit("AveragePool", [float(x, image: true)], attributes), image: true)
         }
@@ -216,16 +216,38 @@ extension GraphExporter {
         define(node.outputs[0], emit("Add", [x, difference]), image: true)
     }
 
-    private mutating func mean(_ node: Node, _ mean: Mean) {
+    private mutating func reduce(_ node: Node, _ reduce: Reduce) {
         let id = node.inputs[0]
-        let asImage = isImage(id) && (mean.keepsAxes || mean.axes == [1, 2])
-        let axes = asImage ? mean.axes.map { channelsLast.firstIndex(of: $0)! } : mean.axes
-        let places = asImage ? mean.axes.map { axis in channelsFirst.firstIndex(of: axis)! } : axes
-        let attributes: [String: ONNXAttribute] = [
-            "axes": .ints(places.sorted()), "keepdims": .int(mean.keepsAxes ? 1 : 0),
-        ]
-        let result = emit("ReduceMean", [float(id, image: asImage)], attributes)
-        define(node.outputs[0], result, image: asImage && mean.keepsAxes)
+        let asImage = isImage(id) && (reduce.keepsAxes || reduce.axes == [1, 2])
+        let axes = asImage ? reduce.axes.map { channelsFirst.firstIndex(of: $0)! }.sorted() : reduce.axes
+        let keeps = ONNXAttribute.int(reduce.keepsAxes ? 1 : 0)
+        let x = float(id, image: asImage)
+        let result: String
+        // Sums take their axes as an input since operator set 13, the others since 18.
+        switch reduce.kind {
+        case .mean: result = emit("ReduceMean", [x], ["axes": .ints(axes), "keepdims": keeps])
+        case .sum: result = emit("ReduceSum", [x, integers(axes)], ["keepdims": keeps])
+        case .product: result = emit("ReduceProd", [x], ["axes": .ints(axes), "keepdims": keeps])
+        case .maximum: result = emit("ReduceMax", [x], ["axes": .ints(axes), "keepdims": keeps])
+        case .minimum: result = emit("ReduceMin", [x], ["axes": .ints(axes), "keepdims": keeps])
+        }
+        define(node.outputs[0], result, image: asImage && reduce.keepsAxes)
+    }
+
+    /// As the product with a matrix: the axis is brought to the end and back.
+    private mutating func resample(_ node: Node, _ resample: Resample) {
+        let shape = graph.shape(node.inputs[0])
+        let indices = plainData(node.inputs[1]).array(of: Int32.self)
+        let weights = plainData(node.inputs[2]).array(of: Float.self)
+        let size = graph.shape(node.inputs[1])[0]
+        let taps = indices.count / size
+        var matrix = [Float](repeating: 0, count: shape[resample.axis] * size)
+        for (place, index) in indices.enumerated() { matrix[Int(index) * size + place / taps] += weights[place] }
+        var order = Array(shape.dimensions.indices)
+        order.swapAt(resample.axis, shape.rank - 1)
+        let last = emit("Transpose", [float(node.inputs[0])], ["perm": .ints(order)])
+        let product = emit("MatMul", [last, floats(matrix, [shape[resample.axis], size], graph[node.inputs[2]].name)])
+        define(node.outputs[0], emit("Transpose", [product], ["perm": .ints(order)]))
     }
 
     /// A function of one byte: by its operator where that is known, otherwise the table itself.
@@ -233,7 +255,7 @@ extension GraphExporter {
         let (x, result) = (node.inputs[0], node.outputs[0])
         let asImage = isImage(x)
         if case .unary(let unary) = node.op {
-            return define(result, apply(unary.function, float(x, image: asImage)), image: asImage)
+            return define(result, apply(unary, float(x, image: asImage)), image: asImage)
         }
         let bytes = plainData(node.inputs[1])
         let (own, output) = (graph.type(x).quantization!, graph.type(result).quantization!)

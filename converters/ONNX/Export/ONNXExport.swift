@@ -100,7 +100,9 @@ struct GraphExporter {
 
     /// Adds a node with one result.
     @discardableResult
-    mutating func emit(_ op: String, _ inputs: [String], _ attributes: [String: ONNXAttribute] = [:], name: String? = nil)
+    mutating func emit(
+        _ op: String, _ inputs: [String], _ attributes: [String: ONNXAttribute] = [:], name: String? = nil
+    )
         -> String
     {
         let result = unique(name ?? op)
@@ -203,7 +205,9 @@ struct GraphExporter {
 
     /// A constant's elements in row-major order.
     func plainData(_ id: ValueID, groups: Int = 1) -> TensorData {
-        guard let constant = graph[id].constant, let data = constant.data else { return TensorData(elements: [UInt8]()) }
+        guard let constant = graph[id].constant, let data = constant.data else {
+            return TensorData(elements: [UInt8]())
+        }
         return data
     }
 }

@@ -63,7 +63,8 @@ struct ONNXReader {
             model.metadata.append((text(entry.key), text(entry.value)))
         }
         model.opsets = opsets(proto.opset_import, proto.n_opset_import)
-        let declared = graph.n_initializer + graph.n_input + graph.n_output + graph.n_value_info + proto.n_functions
+        let declared =
+            graph.n_initializer + graph.n_input + graph.n_output + graph.n_value_info + proto.n_functions
             + proto.n_metadata_props
         guard declared <= limits.declarations else {
             throw .limit(what: "tensors and declarations", count: declared, limit: limits.declarations)
