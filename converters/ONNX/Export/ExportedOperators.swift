@@ -155,13 +155,11 @@ extension GraphExporter {
     }
 
     private mutating func layerNorm(_ node: Node, _ norm: LayerNorm) {
-        var parameters = node.inputs.dropFirst().map { plain($0) }
-        if let output = graph.type(node.outputs[0]).quantization {
+        let parameters = node.inputs.dropFirst().map { id in
+            guard let output = graph.type(node.outputs[0]).quantization else { return plain(id) }
             // Of int8 graphs they are in steps of the result.
-            parameters = node.inputs.dropFirst().map { id in
-                let values = (plainData(id).array(of: Float.self)).map { $0 * output.scale }
-                return floats(values, [values.count], graph[id].name)
-            }
+            let values = plainData(id).array(of: Float.self).map { $0 * output.scale }
+            return floats(values, [values.count], graph[id].name)
         }
         let attributes: [String: ONNXAttribute] = ["axis": .int(-1), "epsilon": .float(norm.epsilon)]
         define(node.outputs[0], emit("LayerNormalization", [float(node.inputs[0])] + parameters, attributes))
