@@ -150,6 +150,8 @@ public struct Quantizer {
             add(node.op, [try u8(node.inputs[0])], for: id, try quantization(id))
         case .binary(let binary) where staysInt8(binary, node):
             add(node.op, [try u8(node.inputs[0]), try u8(node.inputs[1])], for: id, try quantization(id))
+        case .convTranspose2D(let op) where op.spreads(weight: source.shape(node.inputs[WeightedOperand.weight])):
+            try addSpread(op, node, id)
         case .concat: try addConcat(node)
         case .reshape, .transpose, .slice, .split, .gather, .roll, .pad, .expand, .pool: try addMovement(node)
         case .resample: try addResample(node)
@@ -302,16 +304,7 @@ public struct Quantizer {
             WeightRows(values: weights, rows: shape[0]), bias: source.floats(node.input(WeightedOperand.bias)),
             means: calibration.channelMeans(node.inputs[0]), groups: node.op.weightGroups ?? 1, input: input,
             outputScale: target.scale)
-        let weightName = source[node.inputs[WeightedOperand.weight]].name
-        let base = weightName.hasSuffix(".weight") ? String(weightName.dropLast(7)) : weightName
-        var inputs = [
-            x,
-            result.addConstant(weightName, TensorType(.s8, shape), TensorData(elements: quantizedWeights.values)),
-            result.addConstant(
-                base + ".bias", TensorType(.i32, [shape[0]]), TensorData(elements: quantizedWeights.bias)),
-            result.addFloats(base + ".multiplier", [shape[0]], quantizedWeights.multiplier),
-            table,
-        ]
+        var inputs = [x] + addConstants(quantizedWeights, node, shape) + [table]
         let residual = node.input(WeightedOperand.residual)
         if !residual.isNone { inputs.append(try u8(residual)) }
         let op = node.op.withActivation(function?.function, preActivation: preActivation)
@@ -320,6 +313,32 @@ public struct Quantizer {
         } else {
             add(op, inputs, for: id, output)
         }
+    }
+
+    /// A transposed convolution whose results are one product each: no sum, into which the zero point's part could go beforehand.
+    private mutating func addSpread(_ op: ConvTranspose2D, _ node: Node, _ id: ValueID) throws(CompilerError) {
+        guard let weights = source.floats(node.inputs[WeightedOperand.weight]), op.activation == nil else {
+            return try addFloat(node)
+        }
+        let x = try u8(node.inputs[0])
+        let output = try quantization(id)
+        let shape = source.shape(node.inputs[WeightedOperand.weight])
+        let input = Quantization(scale: result.type(x).quantization!.scale, zeroPoint: 0)
+        let quantizedWeights = QuantizedWeights(
+            WeightRows(values: weights, rows: shape[0]), bias: source.floats(node.input(WeightedOperand.bias)),
+            means: nil, groups: op.groups, input: input, outputScale: output.scale)
+        add(.convTranspose2D(op), [x] + addConstants(quantizedWeights, node, shape), for: id, output)
+    }
+
+    /// Weight, bias and multiplier, named after the source's weight.
+    private mutating func addConstants(_ weights: QuantizedWeights, _ node: Node, _ shape: Shape) -> [ValueID] {
+        let name = source[node.inputs[WeightedOperand.weight]].name
+        let base = name.hasSuffix(".weight") ? String(name.dropLast(7)) : name
+        return [
+            result.addConstant(name, TensorType(.s8, shape), TensorData(elements: weights.values)),
+            result.addConstant(base + ".bias", TensorType(.i32, [shape[0]]), TensorData(elements: weights.bias)),
+            result.addFloats(base + ".multiplier", [shape[0]], weights.multiplier),
+        ]
     }
 
     private mutating func addTable(_ table: [UInt8], _ id: ValueID) -> ValueID {

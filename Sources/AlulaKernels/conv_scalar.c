@@ -110,6 +110,26 @@ void alula_depthwise_u8s8_scalar(const void *args, size_t begin, size_t end, voi
     }
 }
 
+void alula_conv_transpose_u8s8_scalar(const void *args, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const alula_conv_u8s8_args *a = args;
+    const alula_window *w = &a->window;
+    const size_t channels = (size_t)w->out_c, padded = alula_round_up(channels, 16), width = (size_t)w->out_w;
+    const size_t kernel_h = (size_t)w->kernel_h, kernel_w = (size_t)w->kernel_w;
+    for (size_t row = begin; row < end; row++) {
+        // Images are whole numbers of kernels high, so rows need no division into images.
+        const uint8_t *in = a->input + row / kernel_h * (size_t)w->in_w * channels;
+        for (size_t x = 0; x < width; x++) {
+            const uint8_t *from = in + x / kernel_w * channels;
+            const int8_t *weight = a->weight + (row % kernel_h * kernel_w + x % kernel_w) * padded;
+            for (size_t c = 0; c < channels; c++) {
+                const uint32_t sum = (uint32_t)a->bias[c] + (uint32_t)((from[c] - a->pad_row[c]) * weight[c]);
+                finish_u8s8(a, (int32_t)sum, a->multiplier[c], (row * width + x) * channels + c);
+            }
+        }
+    }
+}
+
 // ---- f32 --------------------------------------------------------------------------------------------------------------------------
 
 // Activation, then residual (which may be the output's memory), then the only store.

@@ -111,6 +111,40 @@ ALULA_AVX2 void alula_depthwise_u8s8_avx2(const void *args, size_t begin, size_t
     }
 }
 
+// Each pixel's sum is one product of 16 bits: |x - zero| <= 255 and |w| <= 128.
+ALULA_AVX2 void alula_conv_transpose_u8s8_avx2(const void *args, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const alula_conv_u8s8_args *a = args;
+    const alula_window *w = &a->window;
+    const size_t channels = (size_t)w->out_c, padded = alula_round_up(channels, 16), width = (size_t)w->out_w;
+    const size_t kernel_h = (size_t)w->kernel_h, kernel_w = (size_t)w->kernel_w;
+    const __m256i zero = _mm256_set1_epi16(a->pad_row[0]);
+    for (size_t row = begin; row < end; row++) {
+        const uint8_t *in = a->input + row / kernel_h * (size_t)w->in_w * channels;
+        for (size_t c = 0; c < channels; c += 16) {
+            const int8_t *weight = a->weight + row % kernel_h * kernel_w * padded + c;
+            const __m256i b0 = _mm256_loadu_si256((const __m256i *)(a->bias + c)), b1 = _mm256_loadu_si256((const __m256i *)(a->bias + c + 8));
+            const __m256i low = _mm256_permute2x128_si256(b0, b1, 0x20), high = _mm256_permute2x128_si256(b0, b1, 0x31);
+            size_t at = row * width * channels + c;
+            for (size_t x = 0; x < width; x += kernel_w) {
+                const __m256i v = _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(in + x / kernel_w * channels + c))), zero);
+                for (size_t kx = 0; kx < kernel_w; kx += 2, at += 2 * channels) {
+                    const size_t other = kx + 1 < kernel_w;
+                    __m256i sum[2][2];
+                    ALULA_UNROLL for (size_t i = 0; i < 2; i++) {
+                        const __m128i s8 = _mm_load_si128((const __m128i *)(weight + (kx + i * other) * padded));
+                        const __m256i product = _mm256_mullo_epi16(v, _mm256_cvtepi8_epi16(s8)), sign = _mm256_srai_epi16(product, 15);
+                        sum[i][0] = _mm256_add_epi32(low, _mm256_unpacklo_epi16(product, sign));
+                        sum[i][1] = _mm256_add_epi32(high, _mm256_unpackhi_epi16(product, sign));
+                    }
+                    finish(a, sum[0], sum[1], a->multiplier + c, at, at + other * channels, alula_min(16, channels - c));
+                    if (!other) at -= channels;
+                }
+            }
+        }
+    }
+}
+
 // ---- f32 --------------------------------------------------------------------------------------------------------------------------
 // No scratch here: taps are walked anew for each pixel, 32 channels a step, which hides the latency of 4 in four chains.
 

@@ -21,7 +21,8 @@
 #endif
 
 // Before a loop whose iterations touch only their own elements: outputs may be the same memory as an input, but never a shifted part of it.
-#define ALULA_VECTORIZE ALULA_PRAGMA(clang loop vectorize(assume_safety))
+// Two vectors at a time: an elementary function is a chain of some thirty operations, and a scheduler's window holds little more than one.
+#define ALULA_VECTORIZE ALULA_PRAGMA(clang loop vectorize(assume_safety) interleave_count(2))
 // A target without vector registers cannot follow the hint; that is no defect worth a warning.
 #pragma clang diagnostic ignored "-Wpass-failed"
 

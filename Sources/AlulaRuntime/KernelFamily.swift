@@ -2,7 +2,8 @@ import AlulaKernels
 
 /// The families of kernels: one entry of the C dispatch table each.
 enum KernelFamily: Sendable, CaseIterable {
-    case convU8S8, depthwiseU8S8, mlpU8, attentionU8, layerNormU8, poolMixerU8, poolU8, meanU8, binaryU8, tableU8
+    case convU8S8, depthwiseU8S8, convTransposeU8S8, pairU8, attentionU8, layerNormU8, poolMixerU8, poolU8, meanU8,
+        binaryU8, tableU8
     case quantize, dequantize
     case convF32, depthwiseF32, convTransposeF32, matmulF32, attentionF32, layerNormF32, softmaxF32, affineF32,
         poolMixerF32
@@ -14,7 +15,8 @@ enum KernelFamily: Sendable, CaseIterable {
         switch self {
         case .convU8S8: table.conv_u8s8
         case .depthwiseU8S8: table.depthwise_u8s8
-        case .mlpU8: table.mlp_u8
+        case .convTransposeU8S8: table.conv_transpose_u8s8
+        case .pairU8: table.pair_u8
         case .attentionU8: table.attention_u8
         case .layerNormU8: table.layernorm_u8
         case .poolMixerU8: table.pool_mixer_u8
@@ -52,7 +54,8 @@ enum KernelFamily: Sendable, CaseIterable {
         switch self {
         case .convU8S8: "conv_u8s8"
         case .depthwiseU8S8: "depthwise_u8s8"
-        case .mlpU8: "mlp_u8"
+        case .convTransposeU8S8: "conv_transpose_u8s8"
+        case .pairU8: "pair_u8"
         case .attentionU8: "attention_u8"
         case .layerNormU8: "layernorm_u8"
         case .poolMixerU8: "pool_mixer_u8"

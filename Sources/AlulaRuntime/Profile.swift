@@ -21,7 +21,7 @@ public struct MemoryUse: Sendable, Equatable {
 public struct StepInfo: Sendable, Equatable {
     /// The position of the node in the graph; the number of nodes for the copy of an input or constant to an output.
     public var node: Int
-    /// As in graph text; "mlp" for two layers that run as one step, named after the second.
+    /// As in graph text; "mlp" or "conv_pair" for two layers that run as one step, named after the second.
     public var operatorName: String
     /// The name of the node's first result, without `%`.
     public var resultName: String
@@ -45,14 +45,14 @@ public struct StepInfo: Sendable, Equatable {
                 instructionSet: pending.family.implementation(for: set), macs: 0, bytesRead: 0, bytesWritten: 0)
             guard pending.node < graph.nodes.count else { return info }
             let node = graph.nodes[pending.node]
-            info.operatorName = pending.isPair ? "mlp" : node.op.name
+            info.operatorName = pending.pair == .none ? node.op.name : pending.pair == .rowwise ? "mlp" : "conv_pair"
             let name = graph[node.outputs[0]].name
             info.resultName = name.isEmpty ? String(numbers[Int(node.outputs[0].index)]) : name
             guard isFirst else { return info }
             info.macs = node.op.macs(graph.operandTypes(node.inputs), graph.type(node.outputs[0]))
             for id in node.inputs where !id.isNone { info.bytesRead += graph.type(id).byteCount }
             for id in node.outputs { info.bytesWritten += graph.type(id).byteCount }
-            if pending.isPair {
+            if pending.pair != .none {
                 // What lies between the two nodes is neither written nor read.
                 let first = graph.nodes[pending.node - 1]
                 info.macs += first.op.macs(graph.operandTypes(first.inputs), graph.type(first.outputs[0]))

@@ -47,7 +47,7 @@ public final class Session {
 
         let addresses = storage.places.map(place)
         var builder = StepBuilder(
-            graph, addresses: addresses, startsPair: storage.startsPair, kernels: kernels.pointee, threads: threads)
+            graph, addresses: addresses, pairs: storage.pairs, kernels: kernels.pointee, threads: threads)
         try Session.bind(
             graph, storage, &builder, copies: storage.copiedOutputs.map { arena.start + plan.offsets[$0.buffer] })
         var outputAddresses: [UnsafeMutableRawPointer] = []

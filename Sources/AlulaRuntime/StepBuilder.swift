@@ -40,14 +40,14 @@ struct StepBuilder {
         var endsWithBarrier = true
         /// The node, or the number of nodes for copies of outputs; of a pair that runs as one step, the second.
         var node: Int
-        var isPair = false
+        var pair = LayerPair.none
     }
 
     let graph: Graph
     let kernels: alula_kernel_table
     let threads: Int
-    /// By node: whether it and the next one run as one step.
-    let startsPair: [Bool]
+    /// By node: how it and the next one run.
+    let pairs: [LayerPair]
     private(set) var pending: [Pending] = []
     /// The argument structs of all steps, each on a 16-byte boundary.
     private(set) var arguments: [UInt8] = []
@@ -63,11 +63,11 @@ struct StepBuilder {
     private let paddingRowBytes: Int
 
     init(
-        _ graph: Graph, addresses: [UnsafeMutableRawPointer?], startsPair: [Bool], kernels: alula_kernel_table,
+        _ graph: Graph, addresses: [UnsafeMutableRawPointer?], pairs: [LayerPair], kernels: alula_kernel_table,
         threads: Int
     ) {
         self.graph = graph
-        self.startsPair = startsPair
+        self.pairs = pairs
         self.addresses = addresses
         self.kernels = kernels
         self.threads = threads
@@ -81,7 +81,7 @@ struct StepBuilder {
     /// Appends a call. `parallel`: the step before it belongs to the same node and the two do not depend on each other.
     mutating func append<Arguments: BitwiseCopyable>(
         _ family: KernelFamily, _ arguments: Arguments, items: Int, grain: Int = 1, scratch: Int = 0,
-        parallel: Bool = false, isPair: Bool = false
+        parallel: Bool = false, pair: LayerPair = .none
     ) throws(RuntimeError) {
         guard family.kernel(in: kernels) != nil else { throw unsupported("this build has no kernel \(family.name)") }
         if parallel, let last = pending.indices.last { pending[last].endsWithBarrier = false }
@@ -92,7 +92,7 @@ struct StepBuilder {
         pending.append(
             Pending(
                 family: family, argumentOffset: self.arguments.count, items: items, grain: grain, node: node,
-                isPair: isPair))
+                pair: pair))
         withUnsafeBytes(of: arguments) { self.arguments.append(contentsOf: $0) }
         scratchBytes = max(scratchBytes, scratch)
     }

@@ -18,8 +18,8 @@ struct Storage {
     /// Outputs that must be copied after the last node, since their value is an input's or a constant's.
     private(set) var copiedOutputs: [(value: ValueID, buffer: Int)] = []
 
-    /// By node: whether it and the next one run as one step.
-    let startsPair: [Bool]
+    /// By node: how it and the next one run.
+    let pairs: [LayerPair]
     private var lastUses: [Int]
     private var holdsInput: [Bool] = []
     private let sharesMemory: Bool
@@ -28,9 +28,9 @@ struct Storage {
     init(_ graph: Graph, sharesMemory: Bool) {
         self.sharesMemory = sharesMemory
         places = [Place](repeating: .constant(-1), count: graph.values.count)
-        startsPair = sharesMemory ? layerPairs(graph) : [Bool](repeating: false, count: graph.nodes.count)
+        pairs = sharesMemory ? layerPairs(graph) : [LayerPair](repeating: .none, count: graph.nodes.count)
         lastUses = Storage.lastUses(graph)
-        for (index, node) in graph.nodes.enumerated() where startsPair[index] {
+        for (index, node) in graph.nodes.enumerated() where pairs[index] != .none {
             // The pair runs where its second node stands, and reads the first one's input then.
             for id in node.inputs where !id.isNone { lastUses[Int(id.index)] = max(lastUses[Int(id.index)], index + 1) }
         }
@@ -65,7 +65,7 @@ struct Storage {
 
     private mutating func place(_ graph: Graph, _ index: Int) {
         let node = graph.nodes[index]
-        if startsPair[index] {
+        if pairs[index] != .none {
             places[Int(node.outputs[0].index)] = .scratch
             return
         }
@@ -108,7 +108,7 @@ struct Storage {
     /// element of it only before it writes the same element.
     private func inPlaceOperand(_ graph: Graph, _ node: Node, at index: Int) -> ValueID? {
         switch node.op {
-        case .unary, .requantize, .batchNorm:
+        case .unary, .requantize, .batchNorm, .layerNorm:
             return isFree(graph, node, 0, at: index) ? node.inputs[0] : nil
         case .binary:
             for operand in 0..<2 where isFree(graph, node, operand, at: index) {
@@ -121,11 +121,14 @@ struct Storage {
             return nil
         case .conv2D, .linear:
             let residual = WeightedOperand.residual
-            if index > 0, startsPair[index - 1], node.input(residual).isNone {
+            let pair = index > 0 ? pairs[index - 1] : .none
+            if pair == .rowwise, node.input(residual).isNone {
                 let first = graph.nodes[index - 1]
                 return isFree(graph, of: first.inputs[0], for: node, at: index) ? first.inputs[0] : nil
             }
             guard isFree(graph, node, residual, at: index) else { return nil }
+            // Rows of the first one's input are needed after the result's rows at their place.
+            if pair == .spatial, self[graph.nodes[index - 1].inputs[0]] == self[node.input(residual)] { return nil }
             for operand in 0..<residual where !node.input(operand).isNone {
                 if self[node.input(operand)] == self[node.input(residual)] { return nil }
             }

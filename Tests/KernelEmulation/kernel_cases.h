@@ -27,6 +27,9 @@ static void *room(size_t bytes) {
     return p;
 }
 
+// What a case is of. The last two have one weight a tap and channel.
+enum { GENERAL = 0, DEPTHWISE = 1, TRANSPOSED = 2 };
+
 // Windows of every kind; small, since every tail matters and no size does.
 static alula_window random_window(int depthwise) {
     alula_window w = {.batch = within(1, 2), .groups = 1, .dilation_h = 1, .dilation_w = 1, .stride_h = 1, .stride_w = 1, .kernel_h = 1,
@@ -53,6 +56,14 @@ static alula_window random_window(int depthwise) {
         w.out_w = (w.in_w + w.pad_left + within(0, w.pad_left) - (w.kernel_w - 1) * w.dilation_w - 1) / w.stride_w + 1;
         w.in_c = within(1, 3) == 1 ? 3 : within(1, 40);
         w.out_c = within(1, 90);
+    }
+    if (depthwise == TRANSPOSED) {
+        w.stride_h = w.kernel_h;
+        w.stride_w = w.kernel_w;
+        w.dilation_h = w.dilation_w = 1;
+        w.pad_top = w.pad_left = 0;
+        w.out_h = w.in_h * w.kernel_h;
+        w.out_w = w.in_w * w.kernel_w;
     }
     if (depthwise) {
         w.out_c = w.groups = w.in_c;
@@ -122,7 +133,8 @@ static void check_u8s8(const char *name, alula_kernel kernel, int depthwise) {
         a.output = f32 ? 0 : expected;
         a.output_f32 = f32 ? (float *)(void *)expected : 0;
         if (in_place) a.residual = expected;
-        (depthwise ? alula_depthwise_u8s8_scalar : alula_conv_u8s8_scalar)(&a, begin, end, 0);
+        (depthwise == TRANSPOSED ? alula_conv_transpose_u8s8_scalar : depthwise ? alula_depthwise_u8s8_scalar : alula_conv_u8s8_scalar)(
+            &a, begin, end, 0);
         a.output = f32 ? 0 : actual;
         a.output_f32 = f32 ? (float *)(void *)actual : 0;
         if (in_place) a.residual = actual;

@@ -84,6 +84,8 @@ extension Conv2D: OperatorRule {
 }
 
 /// 2-D transposed convolution, `x[N,H,W,C]` with `weight[C,kh,kw,O/groups]`: the gradient of `Conv2D` with respect to its input.
+///
+/// int8 only where `spreads` holds: weight s8, bias i32, multiplier f32 by channel.
 public struct ConvTranspose2D: Sendable, Equatable {
     public var stride = Pair(1)
     public var padding = Padding(0)
@@ -103,7 +105,8 @@ public struct ConvTranspose2D: Sendable, Equatable {
 
 extension ConvTranspose2D: OperatorRule {
     package var name: String { "conv_transpose2d" }
-    package var operands: [Operand] { [.required("x"), .required("weight"), .optional("bias")] }
+    package var operands: [Operand] { Array(WeightedOperand.list[...WeightedOperand.multiplier]) }
+    package var numericRule: NumericRule { .arithmetic(f32Result: false) }
 
     package func write(_ attributes: inout AttributeWriter) {
         attributes.add("stride", stride, default: 1)
@@ -141,12 +144,19 @@ extension ConvTranspose2D: OperatorRule {
         let width = size(
             x[2], weight[2], stride.width, dilation.width, padding.left + padding.right, outputPadding.width)
         let result = Shape([x[0], height, width, weight[3] * groups])
-        try checkVector(operands[2], count: result[3], name: "bias")
+        try checkVector(operands[WeightedOperand.bias], count: result[3], name: "bias")
+        try checkVector(operands[WeightedOperand.multiplier], count: result[3], name: "multiplier")
         return [result]
     }
 
     package func macs(_ operands: [TensorType?], _ result: TensorType) -> Int {
         operands[0]!.shape.elementCount * operands[1]!.shape.count(1..<4)
+    }
+
+    /// Whether each result is one input times one weight: depthwise, with the kernel as stride and no padding.
+    package func spreads(weight: Shape) -> Bool {
+        groups == weight[0] && weight[3] == 1 && stride == Pair(weight[1], weight[2]) && dilation == Pair(1)
+            && padding.isZero && outputPadding == Pair(0)
     }
 }
 

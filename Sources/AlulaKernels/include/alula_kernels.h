@@ -68,13 +68,18 @@ size_t alula_conv_u8s8_scratch(const alula_conv_u8s8_args *args);
 // The same args struct; residual is allowed.
 size_t alula_depthwise_u8s8_scratch(const alula_conv_u8s8_args *args);
 
-// Two int8 convolutions in a row, as one call that keeps only a tile of rows between them (in scratch). Both are 1x1 without groups, strides or
-// padding, as linear layers over the same rows (in_h = out_h = 1, in_w = out_w = rows); the second one's input is the first one's output, and both
-// pointers are ignored. The output is u8 and may be the memory of the residual, and of the input if they have the same width. Items: rows.
-typedef struct { alula_conv_u8s8_args first, second; } alula_mlp_u8_args;
-size_t alula_mlp_u8_scratch(const alula_mlp_u8_args *args);
-// The most rows in a tile for so many channels between the convolutions.
-size_t alula_mlp_u8_rows(size_t hidden);
+// int8 transposed depthwise convolution with the kernel as stride and no padding: each output pixel has one input pixel and one tap. Items: output
+// rows, batch * out_h. weight as depthwise; acc = bias[c] + (input[c] - pad_row[c]) * weight[tap][c], then as alula_conv_u8s8. (The zero point's part
+// depends on the tap, so the bias cannot hold it.)
+
+// Two int8 convolutions in a row, as one call that keeps only a band of rows between them (in scratch). The second one's input is the first one's
+// output, and both pointers are ignored; `depthwise` says that the second is a depthwise one. Items: output rows of the second, batch * out_h.
+// The output is u8 and may be the memory of the second one's residual; of the first one's input only if the second has kernel and stride 1.
+// An MLP's rows are an image of width 1.
+typedef struct { alula_conv_u8s8_args first, second; int32_t depthwise; } alula_pair_u8_args;
+size_t alula_pair_u8_scratch(const alula_pair_u8_args *args);
+// The most output rows in a band of a pair whose second convolution has this window.
+size_t alula_pair_u8_rows(const alula_window *second);
 
 // Activation functions that f32 kernels apply to their result, and that alula_unary_f32 computes.
 typedef enum {
@@ -283,7 +288,7 @@ enum { ALULA_ISA_COUNT = 7 };
 typedef struct {
     alula_isa isa;
     const char *name;             // "scalar", "avx2", "avx512vnni", "neon", "neondot", "i8mm", "simd128"
-    alula_kernel conv_u8s8, depthwise_u8s8, mlp_u8, attention_u8, layernorm_u8, pool_mixer_u8, pool_u8, mean_u8, binary_u8, table_u8, quantize, dequantize;
+    alula_kernel conv_u8s8, depthwise_u8s8, conv_transpose_u8s8, pair_u8, attention_u8, layernorm_u8, pool_mixer_u8, pool_u8, mean_u8, binary_u8, table_u8, quantize, dequantize;
     alula_kernel conv_f32, depthwise_f32, conv_transpose_f32, matmul_f32, attention_f32, layernorm_f32, softmax_f32, affine_f32, pool_mixer_f32,
         pool_f32, reduce_f32, top_k_f32, resample_f32, resample_u8, unary_f32, binary_f32, select_f32;
     alula_kernel copy, fill, gather;

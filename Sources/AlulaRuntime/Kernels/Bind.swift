@@ -7,9 +7,9 @@ extension StepBuilder {
             try checkView(node)
             return
         }
-        if startsPair[self.node] { return }  // prepared with the next node
-        if self.node > 0, startsPair[self.node - 1] {
-            try bindPair(graph.nodes[self.node - 1], node)
+        if pairs[self.node] != .none { return }  // prepared with the next node
+        if self.node > 0, pairs[self.node - 1] != .none {
+            try bindPair(graph.nodes[self.node - 1], node, pairs[self.node - 1])
             return
         }
         switch node.op {

@@ -20,6 +20,13 @@ struct WeightedLayer {
         (activation, preActivation) = (op.activation, op.preActivation)
     }
 
+    init(_ op: ConvTranspose2D, _ x: Shape, _ weight: Shape, _ result: Shape) {
+        var conv = Conv2D(
+            stride: op.stride, padding: op.padding, dilation: op.dilation, groups: op.groups, activation: op.activation)
+        conv.preActivation = nil
+        self.init(conv, x, weight, result)
+    }
+
     init(_ op: Linear, _ x: Shape, _ weight: Shape) {
         let rows = size(x.elementCount / x.last)
         window = alula_window(
@@ -97,17 +104,14 @@ extension StepBuilder {
     }
 
     mutating func bind(_ op: ConvTranspose2D, _ node: Node) throws(RuntimeError) {
-        let (x, weight, result) = (try operand(node, 0), try operand(node, 1), try result(node))
+        let (x, result) = (try operand(node, 0), try result(node))
+        if all(.u8, x, result) { return try bindSpread(op, node, x, result) }
+        let weight = try operand(node, WeightedOperand.weight)
         guard all(.f32, x, weight, result) else { throw unsupportedTypes(x, weight, result) }
         let geometry = WeightGeometry(groups: op.groups, outputs: weight.shape[3], taps: 1, inputs: 1)
         let bias = try channelVector(node, WeightedOperand.bias, .f32, geometry, .plain)
         var arguments = alula_conv_f32_args()
-        arguments.window = alula_window(
-            batch: size(x.shape[0]), in_h: size(x.shape[1]), in_w: size(x.shape[2]), out_h: size(result.shape[1]),
-            out_w: size(result.shape[2]), in_c: size(x.shape[3]), out_c: size(result.shape[3]), groups: size(op.groups),
-            kernel_h: size(weight.shape[1]), kernel_w: size(weight.shape[2]), stride_h: size(op.stride.height),
-            stride_w: size(op.stride.width), pad_top: size(op.padding.top), pad_left: size(op.padding.left),
-            dilation_h: size(op.dilation.height), dilation_w: size(op.dilation.width))
+        arguments.window = WeightedLayer(op, x.shape, weight.shape, result.shape).window
         arguments.input = UnsafePointer(x.pointer())
         arguments.weight = UnsafePointer(weight.pointer())
         arguments.bias = bias.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) }
@@ -115,6 +119,19 @@ extension StepBuilder {
         arguments.output = result.pointer()
         arguments.activation = try layerFunction(op.activation)
         try append(.convTransposeF32, arguments, items: result.shape.count(0..<3))
+    }
+
+    private mutating func bindSpread(_ op: ConvTranspose2D, _ node: Node, _ x: BoundValue, _ result: BoundValue)
+        throws(RuntimeError)
+    {
+        let weight = graph.shape(node.inputs[WeightedOperand.weight])
+        guard op.spreads(weight: weight) else {
+            throw unsupported("int8 is for depthwise transposed convolutions with the kernel as stride")
+        }
+        let layer = WeightedLayer(op, x.shape, weight, result.shape)
+        let (arguments, layout) = try int8Arguments(layer, node, x, result)
+        guard layout == .taps else { throw unsupported("weights of one channel have no kernel") }
+        try append(.convTransposeU8S8, arguments, items: layer.items(depthwise: true))
     }
 
     // MARK: int8

@@ -1,35 +1,58 @@
 import AlulaGraph
 import AlulaKernels
 
-// Two int8 layers that work row by row, such as the MLP of a transformer block, run as one step in row tiles: the wide
-// value between them needs no memory in the arena.
+// Two int8 layers in a row run as one step in bands of rows: what lies between them needs no memory in the arena. The MLP
+// of a transformer block is such a pair, and so are the convolutions at a network's beginning, whose images are large.
 
-/// By node: whether it and the next node run as one step. Both are 1x1 convolutions or linear layers from u8 to u8, nothing
-/// else reads what lies between them, and that is at least as wide as the result and makes two tiles or more.
-func layerPairs(_ graph: Graph) -> [Bool] {
-    var result = [Bool](repeating: false, count: graph.nodes.count)
+/// How a node and the next one run.
+enum LayerPair: Equatable {
+    /// One by one.
+    case none
+    /// As one step. Rows of the result depend on the input's rows at the same place only.
+    case rowwise
+    /// As one step. The second one's window spans several rows.
+    case spatial
+}
+
+/// By node: whether it and the next node run as one step. Both are int8 layers, nothing else reads what lies between them,
+/// and that is two bands or more.
+func layerPairs(_ graph: Graph) -> [LayerPair] {
+    var result = [LayerPair](repeating: .none, count: graph.nodes.count)
     var readers = [Int](repeating: 0, count: graph.values.count)
     for node in graph.nodes {
         for id in node.inputs where !id.isNone { readers[Int(id.index)] += 1 }
     }
     for id in graph.outputs { readers[Int(id.index)] += 1 }
-    for index in graph.nodes.indices.dropLast() {
-        if index > 0, result[index - 1] { continue }
+    for index in graph.nodes.indices.dropLast() where index == 0 || result[index - 1] == .none {
         let (first, second) = (graph.nodes[index], graph.nodes[index + 1])
-        guard isRowwise(graph, first), isRowwise(graph, second) else { continue }
         let hidden = first.outputs[0]
-        guard second.inputs[0] == hidden, readers[Int(hidden.index)] == 1, first.input(WeightedOperand.residual).isNone
+        guard second.inputs[0] == hidden, readers[Int(hidden.index)] == 1, first.input(WeightedOperand.residual).isNone,
+            isInt8(graph, first), isInt8(graph, second)
         else { continue }
-        let (width, rows) = (graph.shape(hidden).last, graph.shape(hidden).elementCount / graph.shape(hidden).last)
-        result[index] = width >= graph.shape(second.outputs[0]).last && rows >= 2 * alula_mlp_u8_rows(width)
+        if isRowwise(graph, first), isRowwise(graph, second) {
+            result[index] = isWorthBands(graph, first, second) ? .rowwise : .none
+        } else if isConvolution(graph, first, depthwise: false), isConvolution(graph, second, depthwise: nil) {
+            result[index] = isWorthBands(graph, first, second) ? .spatial : .none
+        }
     }
     return result
 }
 
-/// Whether the node is an int8 layer whose output rows depend on the input rows at the same place only.
+/// An MLP's hidden rows are wider than its result; images pass whenever they are large.
+private func isWorthBands(_ graph: Graph, _ first: Node, _ second: Node) -> Bool {
+    guard let layer = weightedLayer(graph, second, asRows: isRowwise(graph, second)) else { return false }
+    var window = layer.window
+    let isNarrower = graph.shape(first.outputs[0]).last >= graph.shape(second.outputs[0]).last
+    return Int(window.out_h) >= 2 * alula_pair_u8_rows(&window) && (isNarrower || window.kernel_h > 1)
+}
+
+private func isInt8(_ graph: Graph, _ node: Node) -> Bool {
+    graph.type(node.inputs[0]).dataType == .u8 && graph.type(node.outputs[0]).dataType == .u8
+        && graph[node.inputs[0]].constant == nil
+}
+
+/// Whether the node is a layer whose output rows depend on the input rows at the same place only.
 private func isRowwise(_ graph: Graph, _ node: Node) -> Bool {
-    let types = (graph.type(node.inputs[0]).dataType, graph.type(node.outputs[0]).dataType)
-    guard types == (.u8, .u8), graph[node.inputs[0]].constant == nil else { return false }
     switch node.op {
     case .linear: return true
     case .conv2D(let op):
@@ -39,33 +62,48 @@ private func isRowwise(_ graph: Graph, _ node: Node) -> Bool {
     }
 }
 
+private func isConvolution(_ graph: Graph, _ node: Node, depthwise: Bool?) -> Bool {
+    guard case .conv2D(let op) = node.op else { return false }
+    let geometry = WeightGeometry(graph.shape(node.inputs[WeightedOperand.weight]), groups: op.groups)
+    return depthwise.map { $0 == geometry.isDepthwise } ?? true
+}
+
+/// A convolution or linear layer; `asRows`: over rows of channels, whatever axes these rows had, as an image of width 1.
+private func weightedLayer(_ graph: Graph, _ node: Node, asRows: Bool) -> WeightedLayer? {
+    let (x, weight) = (graph.shape(node.inputs[0]), graph.shape(node.inputs[WeightedOperand.weight]))
+    let result = graph.shape(node.outputs[0])
+    let image: (Shape) -> Shape = { asRows ? [1, $0.elementCount / $0.last, 1, $0.last] : $0 }
+    switch node.op {
+    case .linear(let op):
+        var conv = Conv2D(activation: op.activation)
+        conv.preActivation = op.preActivation
+        return WeightedLayer(conv, image(x), [weight[0], 1, 1, weight[1]], image(result))
+    case .conv2D(let op): return WeightedLayer(op, image(x), weight, image(result))
+    default: return nil
+    }
+}
+
 extension StepBuilder {
     /// Appends the step of two nodes; `node` is the index of the second one.
-    mutating func bindPair(_ first: Node, _ second: Node) throws(RuntimeError) {
+    mutating func bindPair(_ first: Node, _ second: Node, _ kind: LayerPair) throws(RuntimeError) {
+        guard let firstLayer = weightedLayer(graph, first, asRows: kind == .rowwise),
+            let secondLayer = weightedLayer(graph, second, asRows: kind == .rowwise)
+        else { throw unsupported("is no layer") }
         let between = first.outputs[0]
-        // The kernel puts its own tile in the place of this address.
+        // The kernel puts its own band in the place of this address.
         let placeholder = UnsafeMutableRawPointer(bitPattern: Memory.alignment)!
         let hidden = BoundValue(id: between, type: graph.type(between), address: placeholder)
-        var arguments = alula_mlp_u8_args()
+        var arguments = alula_pair_u8_args()
         node -= 1  // for messages
         let x = try operand(first, WeightedOperand.x)
-        arguments.first = try int8Arguments(rows(first, x.shape), first, x, hidden).0
+        arguments.first = try int8Arguments(firstLayer, first, x, hidden).0
         node += 1
-        arguments.second = try int8Arguments(rows(second, hidden.shape), second, hidden, try result(second)).0
-        let items = hidden.shape.elementCount / hidden.shape.last
+        let layout: Layout
+        (arguments.second, layout) = try int8Arguments(secondLayer, second, hidden, try result(second))
+        arguments.depthwise = layout == .taps ? 1 : 0
+        let window = arguments.second.window
         try append(
-            .mlpU8, arguments, items: items, grain: tileGrain, scratch: alula_mlp_u8_scratch(&arguments), isPair: true)
-    }
-
-    /// A layer over rows of channels, whatever axes these rows had.
-    private func rows(_ node: Node, _ x: Shape) -> WeightedLayer {
-        let weight = graph.shape(node.inputs[WeightedOperand.weight])
-        var op = Linear()
-        switch node.op {
-        case .linear(let linear): op = linear
-        case .conv2D(let conv): (op.activation, op.preActivation) = (conv.activation, conv.preActivation)
-        default: break
-        }
-        return WeightedLayer(op, x, [weight[0], weight.last])
+            .pairU8, arguments, items: Int(window.batch) * Int(window.out_h), grain: kind == .rowwise ? tileGrain : 1,
+            scratch: alula_pair_u8_scratch(&arguments), pair: kind)
     }
 }
