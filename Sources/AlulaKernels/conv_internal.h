@@ -105,7 +105,19 @@ static inline size_t alula_block_rows(size_t rows, size_t most, size_t tile) {
     return alula_min(most, alula_round_up((rows + blocks - 1) / blocks, tile));
 }
 
-// Pixels that a depthwise kernel takes together.
+// AVX2 int8 depthwise: pairs of input rows in a ring, each with the columns that the windows of a row see. With stride 1 two output rows share
+// the pairs.
+static inline size_t alula_depthwise_shares(const alula_window *w) { return w->stride_h == 1 && w->dilation_h == 1; }
+static inline size_t alula_depthwise_pairs(const alula_window *w) { return ((size_t)w->kernel_h + alula_depthwise_shares(w) + 1) / 2; }
+static inline size_t alula_depthwise_columns(const alula_window *w) {
+    return (size_t)(w->out_w - 1) * (size_t)w->stride_w + (size_t)(w->kernel_w - 1) * (size_t)w->dilation_w + 1;
+}
+
+// Blocks of 16 channels that share a walk over the rows, so that cache lines are met once; the rings of three fit the first-level cache.
+enum { ALULA_DEPTHWISE_BLOCKS = 3 };
+static inline size_t alula_depthwise_blocks(size_t channels) { return alula_min((channels + 15) / 16, ALULA_DEPTHWISE_BLOCKS); }
+
+// Pixels that the Arm depthwise kernel takes together.
 enum { ALULA_DEPTHWISE_PIXELS = 4 };
 
 // Pointers to the taps of up to 4 pixels of a row, [taps rounded up to even][4]; spare pixels and a spare tap repeat valid ones. Windows

@@ -84,9 +84,13 @@ void alula_conv_u8s8_scalar(const void *args, size_t begin, size_t end, void *sc
 
 size_t alula_depthwise_u8s8_scratch(const alula_conv_u8s8_args *args) {
     const alula_window *w = &args->window;
-    const size_t taps = alula_taps(w);
-    // AVX2: weights of pairs of taps side by side in 16 bits, and pointers to the taps of four pixels.
-    return (taps + 1) / 2 * alula_round_up((size_t)w->out_c, 16) * 4 + alula_round_up((taps + 1) * 4 * sizeof(void *), 64);
+#if defined(__x86_64__)
+    // AVX2: a ring of pairs of rows, and the weights of 16 channels for either row of a pair.
+    return alula_depthwise_blocks((size_t)w->out_c) * alula_depthwise_pairs(w) * (alula_depthwise_columns(w) + 2 * (size_t)w->kernel_w) * 64;
+#else
+    // Arm: pointers to the taps of four pixels.
+    return alula_round_up((alula_taps(w) + 1) * ALULA_DEPTHWISE_PIXELS * sizeof(void *), 64);
+#endif
 }
 
 void alula_depthwise_u8s8_scalar(const void *args, size_t begin, size_t end, void *scratch) {
