@@ -1,12 +1,11 @@
 // What the AVX2 convolution files share: target attributes, requantization and table lookup.
 #pragma once
 #if defined(__x86_64__)
-#include <immintrin.h>
 #include "conv_internal.h"
+#include "requantize_avx2.h"
 
 // SwiftPM allows no compiler flags, so the instruction set is chosen per function.
-#define ALULA_AVX2 __attribute__((target("avx2,fma")))
-#define ALULA_AVX2_INLINE __attribute__((target("avx2,fma"), always_inline)) static inline
+#define ALULA_AVX2 ALULA_TARGET_AVX2
 #define ALULA_UNROLL _Pragma("clang loop unroll(full)")
 
 ALULA_AVX2_INLINE __m256i alula_broadcast_4(const void *p) {
@@ -34,27 +33,6 @@ ALULA_AVX2_INLINE __m256i alula_lookup_avx2(const uint8_t *table, __m256i x) {
     }
     return _mm256_blendv_epi8(_mm256_blendv_epi8(sixty_four[0], sixty_four[1], bit6),
                               _mm256_blendv_epi8(sixty_four[2], sixty_four[3], bit6), x);
-}
-
-// Stores the first n (1...16) bytes. A store of 16 would touch the next pixel: another thread's, or a residual still to be read.
-ALULA_AVX2_INLINE void alula_store_bytes(uint8_t *output, __m128i x, size_t n) {
-    if (n == 16) {
-        _mm_storeu_si128((__m128i *)output, x);
-        return;
-    }
-    if (n & 8) {
-        _mm_storel_epi64((__m128i *)output, x);
-        x = _mm_srli_si128(x, 8);
-        output += 8;
-    }
-    if (n & 4) {
-        const int32_t v = _mm_cvtsi128_si32(x);
-        __builtin_memcpy(output, &v, 4);
-        x = _mm_srli_si128(x, 4);
-        output += 4;
-    }
-    const uint32_t rest = (uint32_t)_mm_cvtsi128_si32(x);
-    for (size_t i = 0; i < (n & 3); i++) output[i] = (uint8_t)(rest >> (8 * i));
 }
 
 // Stores the first n (0...8) floats.

@@ -2,16 +2,19 @@
 #pragma once
 #include "alula_kernels.h"
 #include "arm.h"
+#include "instruction_set.h"
 
 void alula_conv_u8s8_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_u8s8_avx2(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_u8s8_avx512vnni(const void *args, size_t begin, size_t end, void *scratch);
+void alula_conv_u8s8_avxvnni(const void *args, size_t begin, size_t end, void *scratch);
 void alula_depthwise_u8s8_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_depthwise_u8s8_avx2(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_transpose_u8s8_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_transpose_u8s8_avx2(const void *args, size_t begin, size_t end, void *scratch);
 void alula_pair_u8_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_pair_u8_avx2(const void *args, size_t begin, size_t end, void *scratch);
+void alula_pair_u8_avxvnni(const void *args, size_t begin, size_t end, void *scratch);
 void alula_pair_u8_avx512vnni(const void *args, size_t begin, size_t end, void *scratch);
 void alula_pair_u8_neon(const void *args, size_t begin, size_t end, void *scratch);
 void alula_pair_u8_neondot(const void *args, size_t begin, size_t end, void *scratch);
@@ -31,7 +34,6 @@ void alula_conv_f32_neon(const void *args, size_t begin, size_t end, void *scrat
 void alula_depthwise_f32_neon(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_u8s8_simd128(const void *args, size_t begin, size_t end, void *scratch);
 
-static inline size_t alula_round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 static inline size_t alula_min(size_t a, size_t b) { return a < b ? a : b; }
 
 // An output pixel, and the top left input position of its window (may be negative: padding).

@@ -31,6 +31,7 @@ size_t alula_pair_u8_scratch(const alula_pair_u8_args *args) {
 PAIR(scalar, scalar)
 #if defined(__x86_64__)
 PAIR(avx2, avx2)
+PAIR(avxvnni, avx2)
 PAIR(avx512vnni, avx2)
 #elif ALULA_ARM64
 PAIR(neon, neon)

@@ -14,72 +14,15 @@
 // tables of GELU 4 %.
 #include "conv_internal.h"
 #if defined(__x86_64__)
-#include "avx2_internal.h"
+#include "conv_epilogue_avx2.h"
 
 #pragma STDC FP_CONTRACT OFF
-
-// A panel of 16 output channels (the last may have less) and where its results go.
-typedef struct {
-    const alula_conv_u8s8_args *args;
-    const int32_t *bias;
-    const float *multiplier;
-    size_t column, count;         // first output column and number of columns of the panel
-} panel_target;
-
-// ---- Epilogue ---------------------------------------------------------------------------------------------------------------------
-
-// t of 8 channels.
-ALULA_AVX2_INLINE __m256 scaled(const panel_target *p, __m256i sum, size_t lane, size_t at, int with_residual) {
-    const alula_conv_u8s8_args *a = p->args;
-    __m256 t = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(p->multiplier + lane));
-    if (with_residual) {
-        const __m128i bytes = _mm_loadl_epi64((const __m128i *)(a->residual + at + lane));
-        const __m256i r = _mm256_sub_epi32(_mm256_cvtepu8_epi32(bytes), _mm256_set1_epi32(a->residual_zero));
-        t = _mm256_add_ps(t, _mm256_mul_ps(_mm256_cvtepi32_ps(r), _mm256_set1_ps(a->residual_multiplier)));
-    }
-    return t;
-}
-
-// Requantizes and stores `rows` rows of a tile, two rows a step so that clamps and lookups work on 32 bytes.
-ALULA_AVX2_INLINE void finish(const panel_target *p, size_t row, const __m256i sum[6][2], const int rows, int with_residual) {
-    const alula_conv_u8s8_args *a = p->args;
-    const size_t stride = (size_t)a->window.out_c, at = row * stride + p->column;
-    if (a->output_f32) {
-        ALULA_UNROLL for (int r = 0; r < rows; r++) {
-            const size_t to = at + (size_t)r * stride;
-            alula_store_floats(a->output_f32 + to, scaled(p, sum[r][0], 0, to, with_residual), alula_min(p->count, 8));
-            if (p->count > 8) alula_store_floats(a->output_f32 + to + 8, scaled(p, sum[r][1], 8, to, with_residual), p->count - 8);
-        }
-        return;
-    }
-    const __m256i zero = _mm256_set1_epi16((int16_t)a->zero);
-    const __m256i low = _mm256_set1_epi8((int8_t)a->low), high = _mm256_set1_epi8((int8_t)a->high);
-    const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    ALULA_UNROLL for (int r = 0; r < rows; r += 2) {
-        const int s = r + 1 < rows ? r + 1 : r;
-        const size_t to = at + (size_t)r * stride, to2 = at + (size_t)s * stride;
-        const __m256i first = _mm256_packs_epi32(alula_round_avx2(scaled(p, sum[r][0], 0, to, with_residual)),
-                                                 alula_round_avx2(scaled(p, sum[r][1], 8, to, with_residual)));
-        __m256i second = first;
-        if (s != r) {
-            second = _mm256_packs_epi32(alula_round_avx2(scaled(p, sum[s][0], 0, to2, with_residual)),
-                                        alula_round_avx2(scaled(p, sum[s][1], 8, to2, with_residual)));
-        }
-        // Saturation at +-32767 before and after adding the zero point changes no clamped byte.
-        __m256i q = _mm256_packus_epi16(_mm256_adds_epi16(first, zero), _mm256_adds_epi16(second, zero));
-        q = _mm256_min_epu8(_mm256_max_epu8(q, low), high);
-        q = _mm256_permutevar8x32_epi32(q, in_order);
-        if (a->table) q = alula_lookup_avx2(a->table, q);
-        alula_store_bytes(a->output + to, _mm256_castsi256_si128(q), p->count);
-        if (s != r) alula_store_bytes(a->output + to2, _mm256_extracti128_si256(q, 1), p->count);
-    }
-}
 
 // ---- Micro-kernels ----------------------------------------------------------------------------------------------------------------
 
 // rows x 16 (or x 8 when `vectors` is 1) from widened rows and a widened panel [depth / 2][16][2]. `next` is the packed panel that will be
 // widened after this one: a step takes 64 bytes of a panel, so each tile asks for all of it, and only the first one has to wait.
-ALULA_AVX2_INLINE void tile(const panel_target *p, size_t row, const uint8_t *x, size_t stride, const int16_t *weight, size_t depth,
+ALULA_AVX2_INLINE void tile(const alula_target *p, size_t row, const uint8_t *x, size_t stride, const int16_t *weight, size_t depth,
                             const int8_t *next, const int rows, const int vectors) {
     __m256i sum[6][2];
     ALULA_UNROLL for (int r = 0; r < rows; r++) {
@@ -104,15 +47,15 @@ ALULA_AVX2_INLINE void tile(const panel_target *p, size_t row, const uint8_t *x,
         x3 += 8;
         weight += 64;
     }
-    if (p->args->residual) finish(p, row, sum, rows, 1);
-    else finish(p, row, sum, rows, 0);
+    if (p->args->residual) alula_finish_avx2(p, row, sum, rows, 1);
+    else alula_finish_avx2(p, row, sum, rows, 0);
 }
 
-typedef void (*tile_kernel)(const panel_target *p, size_t row, const uint8_t *x, size_t stride, const int16_t *weight, size_t depth,
+typedef void (*tile_kernel)(const alula_target *p, size_t row, const uint8_t *x, size_t stride, const int16_t *weight, size_t depth,
                             const int8_t *next);
 
 #define TILE(ROWS, COLUMNS)                                                                                                            \
-    ALULA_AVX2 static void alula_gemm_u8s8_##ROWS##x##COLUMNS##_avx2(const panel_target *p, size_t row, const uint8_t *x,              \
+    ALULA_AVX2 static void alula_gemm_u8s8_##ROWS##x##COLUMNS##_avx2(const alula_target *p, size_t row, const uint8_t *x,              \
                                                                       size_t stride, const int16_t *weight, size_t depth,              \
                                                                       const int8_t *next) {                                            \
         tile(p, row, x, stride, weight, depth, next, ROWS, COLUMNS / 8);                                                               \
@@ -130,7 +73,7 @@ static const tile_kernel kernels[2][6] = {
 
 // One row against a packed panel, for a handful of rows (a classifier's head), where the weights are read once and widened in passing.
 // Lanes are 4 channels x 2 pairs of k; the pairs are summed at the end.
-ALULA_AVX2 static void alula_gemv_u8s8_1x16_avx2(const panel_target *p, size_t row, const uint8_t *x, const int8_t *weight, size_t depth) {
+ALULA_AVX2 static void alula_gemv_u8s8_1x16_avx2(const alula_target *p, size_t row, const uint8_t *x, const int8_t *weight, size_t depth) {
     __m256i sum[4];
     ALULA_UNROLL for (int i = 0; i < 4; i++) sum[i] = _mm256_setzero_si256();
     for (size_t k = 0; k < depth; k += 4, x += 8, weight += 64) {
@@ -148,8 +91,8 @@ ALULA_AVX2 static void alula_gemv_u8s8_1x16_avx2(const panel_target *p, size_t r
         const __m256i channels = _mm256_permute4x64_epi64(pairs, 0xD8);
         done[0][i] = _mm256_add_epi32(channels, _mm256_loadu_si256((const __m256i *)(p->bias + 8 * i)));
     }
-    if (p->args->residual) finish(p, row, done, 1, 1);
-    else finish(p, row, done, 1, 0);
+    if (p->args->residual) alula_finish_avx2(p, row, done, 1, 1);
+    else alula_finish_avx2(p, row, done, 1, 0);
 }
 
 // ---- Widening ---------------------------------------------------------------------------------------------------------------------
@@ -256,7 +199,7 @@ ALULA_AVX2 void alula_conv_u8s8_avx2(const void *args, size_t begin, size_t end,
             for (size_t n = 0; n < outputs; n += 16) {
                 const size_t channel = group * padded + n;
                 const int8_t *weight = a->weight + channel * depth;
-                const panel_target p = {a, a->bias + channel, a->multiplier + channel, group * outputs + n, alula_min(16, outputs - n)};
+                const alula_target p = {a, a->bias + channel, a->multiplier + channel, group * outputs + n, alula_min(16, outputs - n)};
                 if (direct) {
                     for (size_t i = 0; i < rows; i++) alula_gemv_u8s8_1x16_avx2(&p, row + i, x + i * stride, weight, depth);
                     continue;

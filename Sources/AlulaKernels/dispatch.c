@@ -40,6 +40,21 @@ static const alula_kernel_table avx2_table = {
     ALULA_GENERAL_FAMILIES(ENTRY, avx2)
 };
 
+static const alula_kernel_table avxvnni_table = {
+    .isa = ALULA_ISA_AVXVNNI,
+    .name = "avxvnni",
+    // Convolutions.
+    .conv_u8s8 = alula_conv_u8s8_avxvnni,
+    .depthwise_u8s8 = alula_depthwise_u8s8_avx2,
+    .conv_transpose_u8s8 = alula_conv_transpose_u8s8_avx2,
+    .pair_u8 = alula_pair_u8_avxvnni,
+    .conv_f32 = alula_conv_f32_avx2,
+    .depthwise_f32 = alula_depthwise_f32_avx2,
+    .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
+    // All other families.
+    ALULA_GENERAL_FAMILIES(ENTRY, avx2)
+};
+
 static const alula_kernel_table avx512vnni_table = {
     .isa = ALULA_ISA_AVX512VNNI,
     .name = "avx512vnni",
@@ -70,13 +85,16 @@ static uint32_t probe(void) {
     if ((c & needed) != needed || (saved_state() & 0x06) != 0x06) return 0;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return 0;
     const unsigned wide = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL, bytes = bit_AVX512VBMI | bit_AVX512VNNI;
-    if ((b & wide) != wide || (c & bytes) != bytes || (saved_state() & 0xe6) != 0xe6) return BIT(ALULA_ISA_AVX2);
-    return BIT(ALULA_ISA_AVX2) | BIT(ALULA_ISA_AVX512VNNI);
+    uint32_t found = BIT(ALULA_ISA_AVX2);
+    if ((b & wide) == wide && (c & bytes) == bytes && (saved_state() & 0xe6) == 0xe6) found |= BIT(ALULA_ISA_AVX512VNNI);
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1)) found |= BIT(ALULA_ISA_AVXVNNI);
+    return found;
 }
 
 static const alula_kernel_table *const tables[ALULA_ISA_COUNT] = {
     [ALULA_ISA_SCALAR] = &scalar_table,
     [ALULA_ISA_AVX2] = &avx2_table,
+    [ALULA_ISA_AVXVNNI] = &avxvnni_table,
     [ALULA_ISA_AVX512VNNI] = &avx512vnni_table,
 };
 

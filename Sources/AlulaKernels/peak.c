@@ -49,6 +49,20 @@ __attribute__((target("avx2"))) static double avx2_work(int32_t *sink) {
     return 12.0 * 16 * ROUNDS;
 }
 
+__attribute__((target("avx2,avxvnni"))) static double avxvnni_work(int32_t *sink) {
+    __m256i sum[12], x = _mm256_set1_epi8((char)*sink), w = _mm256_set1_epi8(1);
+    for (int j = 0; j < 12; j++) sum[j] = _mm256_setzero_si256();
+    for (int i = 0; i < ROUNDS; i++) {
+        _Pragma("clang loop unroll(full)") for (int j = 0; j < 12; j++) {
+            __asm__ volatile("" : "+x"(x));
+            sum[j] = _mm256_dpbusd_avx_epi32(sum[j], x, w);
+        }
+    }
+    for (int j = 1; j < 12; j++) sum[0] = _mm256_xor_si256(sum[0], sum[j]);
+    *sink ^= _mm256_extract_epi32(sum[0], 0);
+    return 12.0 * 32 * ROUNDS;
+}
+
 __attribute__((target("avx512f,avx512vnni"))) static double avx512vnni_work(int32_t *sink) {
     __m512i sum[24], x = _mm512_set1_epi8((char)*sink), w = _mm512_set1_epi8(1);
     for (int j = 0; j < 24; j++) sum[j] = _mm512_setzero_si512();
@@ -140,6 +154,7 @@ double alula_measure_peak_u8s8(alula_isa isa, uint64_t (*clock)(void), double mi
     if (!alula_kernels_for(isa)) return 0;
 #if defined(__x86_64__)
     if (isa == ALULA_ISA_AVX2) work = avx2_work;
+    if (isa == ALULA_ISA_AVXVNNI) work = avxvnni_work;
     if (isa == ALULA_ISA_AVX512VNNI) work = avx512vnni_work;
 #elif ALULA_ARM64
     if (isa == ALULA_ISA_NEON) work = neon_work;
@@ -153,7 +168,7 @@ double alula_measure_peak_f32(alula_isa isa, uint64_t (*clock)(void), double mil
     double (*work)(int32_t *) = scalar_f32_work;
     if (!alula_kernels_for(isa)) return 0;
 #if defined(__x86_64__)
-    if (isa == ALULA_ISA_AVX2) work = avx2_f32_work;
+    if (isa == ALULA_ISA_AVX2 || isa == ALULA_ISA_AVXVNNI) work = avx2_f32_work;
     if (isa == ALULA_ISA_AVX512VNNI) work = avx512_f32_work;
 #elif ALULA_ARM64
     if (isa != ALULA_ISA_SCALAR) work = neon_f32_work;

@@ -48,14 +48,24 @@ ALULA_AVX2_INLINE __m128i alula_requantize_split(alula_split_f32 t, __m256i zero
     return _mm_packus_epi16(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
 }
 
-// The first n bytes, 16 at most.
-ALULA_AVX2_INLINE void alula_store_bytes(uint8_t *out, __m128i x, size_t n) {
+// Stores the first n bytes, 16 at most. A store of 16 would touch the next pixel: another thread's, or a residual still to be read.
+ALULA_AVX2_INLINE void alula_store_bytes(uint8_t *output, __m128i x, size_t n) {
     if (n >= 16) {
-        _mm_storeu_si128((__m128i *)out, x);
+        _mm_storeu_si128((__m128i *)output, x);
         return;
     }
-    uint8_t bytes[16];
-    _mm_storeu_si128((__m128i *)bytes, x);
-    for (size_t i = 0; i < n; i++) out[i] = bytes[i];
+    if (n & 8) {
+        _mm_storel_epi64((__m128i *)output, x);
+        x = _mm_srli_si128(x, 8);
+        output += 8;
+    }
+    if (n & 4) {
+        const int32_t v = _mm_cvtsi128_si32(x);
+        __builtin_memcpy(output, &v, 4);
+        x = _mm_srli_si128(x, 4);
+        output += 4;
+    }
+    const uint32_t rest = (uint32_t)_mm_cvtsi128_si32(x);
+    for (size_t i = 0; i < (n & 3); i++) output[i] = (uint8_t)(rest >> (8 * i));
 }
 #endif

@@ -30,16 +30,18 @@ public struct SessionOptions: Sendable {
 public enum InstructionSet: UInt32, Sendable, CaseIterable {
     case scalar = 0
     case avx2 = 1
-    case avx512vnni = 2
-    case neon = 3
-    case neondot = 4
-    case i8mm = 5
-    case simd128 = 6
+    case avxvnni = 2
+    case avx512vnni = 3
+    case neon = 4
+    case neondot = 5
+    case i8mm = 6
+    case simd128 = 7
 
     public var name: String {
         switch self {
         case .scalar: "scalar"
         case .avx2: "avx2"
+        case .avxvnni: "avxvnni"
         case .avx512vnni: "avx512vnni"
         case .neon: "neon"
         case .neondot: "neondot"

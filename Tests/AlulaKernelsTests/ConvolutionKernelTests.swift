@@ -22,7 +22,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ALULA_ISA_AVX2, ALULA_ISA_AVX512VNNI, ALULA_ISA_NEON, ALULA_ISA_NEONDOT, ALULA_ISA_I8MM, ALULA_ISA_SIMD128,
+        ALULA_ISA_AVX2, ALULA_ISA_AVXVNNI, ALULA_ISA_AVX512VNNI, ALULA_ISA_NEON, ALULA_ISA_NEONDOT, ALULA_ISA_I8MM,
+        ALULA_ISA_SIMD128,
     ])
     func everyInstructionSetEqualsScalar(_ isa: alula_isa) {
         guard let table = alula_kernels_for(isa) else {

@@ -71,7 +71,8 @@ enum KernelHarness {
     /// The instruction sets of this build and CPU; the others are printed once.
     nonisolated(unsafe) static let tables: [alula_kernel_table] = {
         let names = [
-            (ALULA_ISA_SCALAR, "scalar"), (ALULA_ISA_AVX2, "avx2"), (ALULA_ISA_AVX512VNNI, "avx512vnni"),
+            (ALULA_ISA_SCALAR, "scalar"), (ALULA_ISA_AVX2, "avx2"), (ALULA_ISA_AVXVNNI, "avxvnni"),
+            (ALULA_ISA_AVX512VNNI, "avx512vnni"),
             (ALULA_ISA_NEON, "neon"),
             (ALULA_ISA_NEONDOT, "neondot"), (ALULA_ISA_I8MM, "i8mm"), (ALULA_ISA_SIMD128, "simd128"),
         ]

@@ -43,6 +43,32 @@ import Testing
             inputs: shapes.map { random.floats($0.elementCount, in: -2.2...2.6) })
     }
 
+    /// A transposed depthwise convolution whose stride is its kernel.
+    private static func spread(_ name: String, _ kernel: Pair, _ shape: Shape) -> Case {
+        let channels = shape.last
+        let op = ConvTranspose2D(stride: kernel, groups: channels)
+        return make(name, .convTranspose2D(op), [shape]) { graph, isInt8, random in
+            let weightShape: Shape = [channels, kernel.height, kernel.width, 1]
+            let weights: [Int8] = random.integers(weightShape.elementCount, in: -127...127)
+            let biases: [Int32] = random.integers(channels, in: -9000...9000)
+            let scale: Float = 1 / 128
+            guard isInt8 else {
+                return [
+                    graph.addConstant(
+                        "weight", TensorType(.f32, weightShape),
+                        TensorData(elements: weights.map { Float($0) * scale })),
+                    vector(&graph, "bias", biases.map { Float($0) * scale * first.scale }),
+                ]
+            }
+            let multiplier = [Float](repeating: scale * first.scale / result.scale, count: channels)
+            return [
+                graph.addConstant("weight", TensorType(.s8, weightShape), TensorData(elements: weights)),
+                graph.addConstant("bias", TensorType(.i32, [channels]), TensorData(elements: biases)),
+                vector(&graph, "multiplier", multiplier),
+            ]
+        }
+    }
+
     private static func vector(_ graph: inout Graph, _ name: String, _ values: [Float]) -> ValueID {
         graph.addConstant(name, TensorType(.f32, [values.count]), TensorData(elements: values))
     }
@@ -83,6 +109,7 @@ import Testing
                 vector(&graph, "average", scale.map { $0 * ratio }),
             ]
         },
+        spread("conv_transpose2d", Pair(2), [2, 5, 6, 36]), spread("conv_transpose2d 3x1", Pair(3, 1), [1, 4, 7, 21]),
         make("layer_norm", .layerNorm(LayerNorm()), [[3, 7, 48]], steps: 0.52) { graph, isInt8, random in
             let (gamma, beta) = (random.floats(48, in: 0.5...1.5), random.floats(48, in: -1...1))
             let unit = isInt8 ? result.scale : 1

@@ -154,4 +154,100 @@ import Testing
         (pair.rows, pair.hidden) = (40, 128)
         #expect(try Session(graph(pair)).steps.allSatisfy { $0.operatorName != "mlp" })
     }
+
+    // MARK: Convolutions
+
+    /// A convolution over an image, then one whose window spans several of its rows.
+    struct Images: CustomTestStringConvertible, Sendable {
+        var batch = 1
+        var inputs: Int
+        var hidden: Int
+        /// Zero: the second convolution is a depthwise one.
+        var outputs: Int
+        var size: Int
+        var kernel: Int
+        var stride = 1
+        var dilation = 1
+        var residual = false
+
+        var testDescription: String {
+            "\(batch)x\(size)x\(inputs)x\(hidden)x\(outputs) kernel \(kernel)/\(stride) by \(dilation) residual \(residual)"
+        }
+    }
+
+    static let images = [
+        Images(inputs: 3, hidden: 24, outputs: 48, size: 128, kernel: 3, stride: 2),
+        Images(batch: 2, inputs: 5, hidden: 40, outputs: 0, size: 96, kernel: 5),
+        Images(inputs: 8, hidden: 33, outputs: 17, size: 101, kernel: 4, stride: 3, dilation: 2),
+        Images(batch: 3, inputs: 16, hidden: 64, outputs: 0, size: 90, kernel: 3),
+        // The residual is the pair's own input.
+        Images(inputs: 24, hidden: 48, outputs: 24, size: 96, kernel: 3, residual: true),
+    ]
+
+    private func graph(_ images: Images) -> Graph {
+        var random = RandomNumbers(seed: 91)
+        var graph = Graph()
+        let shape: Shape = [images.batch, images.size, images.size, images.inputs]
+        let input = graph.addInput("image", TensorType(.u8, shape, quantization))
+        let x = table(&graph, input, &random)
+        let hidden = convolution(&graph, x, Conv2D(padding: Padding(1)), [images.hidden, 3, 3, images.inputs], [], &random)
+        let isDepthwise = images.outputs == 0
+        let reach = (images.kernel - 1) * images.dilation
+        var second = Conv2D(
+            stride: AlulaGraph.Pair(images.stride),
+            padding: Padding(top: reach / 2, left: reach / 2, bottom: reach - reach / 2, right: reach - reach / 2),
+            dilation: AlulaGraph.Pair(images.dilation))
+        if isDepthwise { second.groups = images.hidden }
+        let weight: Shape =
+            isDepthwise
+            ? [images.hidden, images.kernel, images.kernel, 1]
+            : [images.outputs, images.kernel, images.kernel, images.hidden]
+        let y = convolution(&graph, hidden, second, weight, images.residual ? [.none, x] : [], &random)
+        graph.setOutputs([table(&graph, y, &random)])
+        return graph
+    }
+
+    private func convolution(
+        _ graph: inout Graph, _ x: ValueID, _ op: Conv2D, _ weight: Shape, _ extras: [ValueID],
+        _ random: inout RandomNumbers
+    ) -> ValueID {
+        let number = graph.values.count
+        let depth = Float(weight.count(1..<4))
+        let operands = [
+            x,
+            graph.addConstant(
+                "weight\(number)", TensorType(.s8, weight),
+                TensorData(elements: random.integers(weight.elementCount, in: -127...127) as [Int8])),
+            graph.addConstant(
+                "bias\(number)", TensorType(.i32, [weight[0]]),
+                TensorData(elements: random.integers(weight[0], in: -30000...30000) as [Int32])),
+            graph.addConstant(
+                "multiplier\(number)", TensorType(.f32, [weight[0]]),
+                TensorData(elements: random.floats(weight[0], in: 0.2...1).map { $0 / (127 * depth.squareRoot()) })),
+        ]
+        let (in_, reach) = (graph.shape(x), { (axis: Int, dilation: Int) in (weight[axis] - 1) * dilation + 1 })
+        let height = (in_[1] + op.padding.top + op.padding.bottom - reach(1, op.dilation.height)) / op.stride.height + 1
+        let width = (in_[2] + op.padding.left + op.padding.right - reach(2, op.dilation.width)) / op.stride.width + 1
+        let type = TensorType(.u8, [in_[0], height, width, weight[0]], quantization)
+        return graph.addNode(.conv2D(op), operands + extras, types: [type])[0]
+    }
+
+    @Test(arguments: images) func convolutionsInBandsGiveTheBytesOfOneByOne(images: Images) throws {
+        let graph = graph(images)
+        let expected = try output(graph, SessionOptions(instructionSet: .scalar, keepsAllValues: true))
+        for set in InstructionSet.available {
+            for threads in 1...3 {
+                let session = try Session(graph, options: SessionOptions(threads: threads, instructionSet: set))
+                #expect(session.steps.filter { $0.operatorName == "conv_pair" }.count == 1)
+                let options = SessionOptions(threads: threads, instructionSet: set)
+                #expect(try output(graph, options) == expected, "\(set.name), \(threads) threads")
+            }
+        }
+    }
+
+    @Test func whatLiesBetweenConvolutionsNeedsNoMemory() throws {
+        let graph = graph(Self.images[0])
+        let result = graph.type(graph.outputs[0]).byteCount
+        #expect(try Session(graph).memory.arena <= graph.type(graph.inputs[0]).byteCount + result + 3 * 64)
+    }
 }

@@ -160,7 +160,7 @@ import Testing
 
     @Test func everyInstructionSetAndThreadCountGivesTheSameBytes() throws {
         var outputs: [Data] = []
-        for isa in ["scalar", "avx2", "avx512vnni", "neon", "neondot", "i8mm"] {
+        for isa in ["scalar", "avx2", "avxvnni", "avx512vnni", "neon", "neondot", "i8mm"] {
             for threads in ["1", "2"] {
                 let path = folder.file("\(isa).\(threads).safetensors")
                 let outcome = try Tool.alula(

@@ -27,14 +27,15 @@ compile() {
 }
 
 if [ "$(uname -m)" != x86_64 ]; then
-    skip avx512vnni "this machine is not x86-64"
+    skip "avxvnni, avx512vnni" "this machine is not x86-64"
 elif [ ! -e /usr/include/simde/x86/avx512.h ]; then
-    skip avx512vnni "/usr/include/simde is missing (Debian package libsimde-dev)"
+    skip "avxvnni, avx512vnni" "/usr/include/simde is missing (Debian package libsimde-dev)"
 else
     if [ ! -x $out/check_avx512 ] || [ "$newest" -nt $out/check_avx512 ]; then
-        ls $kernels/*.c | grep -v -e dispatch -e peak -e avx512 | compile avx512 "${flags[@]}"
+        ls $kernels/*.c | grep -v -e dispatch -e peak -e avx512 -e avxvnni | compile avx512 "${flags[@]}"
         # 256-bit vectors are passed in registers, so the emulated files want AVX.
         ls $kernels/*avx512*.c Tests/KernelEmulation/check_avx512.c | compile avx512 "${flags[@]}" -DALULA_SIMDE -mavx2 -mfma
+        ls $kernels/*avxvnni*.c | compile avx512 "${flags[@]}" -DALULA_EMULATE_AVXVNNI
         "$compiler" $out/avx512/*.o -lm -o $out/check_avx512
     fi
     $out/check_avx512 "$cases" "$seed"

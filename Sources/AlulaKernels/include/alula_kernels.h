@@ -279,15 +279,15 @@ typedef struct { const void *input; const int32_t *index; void *output; int32_t 
 
 // Of those that a CPU has, the highest is the best. SIMD128 is WebAssembly's.
 typedef enum {
-    ALULA_ISA_SCALAR = 0, ALULA_ISA_AVX2 = 1, ALULA_ISA_AVX512VNNI = 2, ALULA_ISA_NEON = 3, ALULA_ISA_NEONDOT = 4, ALULA_ISA_I8MM = 5,
-    ALULA_ISA_SIMD128 = 6
+    ALULA_ISA_SCALAR = 0, ALULA_ISA_AVX2 = 1, ALULA_ISA_AVXVNNI = 2, ALULA_ISA_AVX512VNNI = 3, ALULA_ISA_NEON = 4, ALULA_ISA_NEONDOT = 5,
+    ALULA_ISA_I8MM = 6, ALULA_ISA_SIMD128 = 7
 } alula_isa;
-enum { ALULA_ISA_COUNT = 7 };
+enum { ALULA_ISA_COUNT = 8 };
 
 // One entry a family; an ISA without its own version of a family holds the next lower one's.
 typedef struct {
     alula_isa isa;
-    const char *name;             // "scalar", "avx2", "avx512vnni", "neon", "neondot", "i8mm", "simd128"
+    const char *name;             // "scalar", "avx2", "avxvnni", "avx512vnni", "neon", "neondot", "i8mm", "simd128"
     alula_kernel conv_u8s8, depthwise_u8s8, conv_transpose_u8s8, pair_u8, attention_u8, layernorm_u8, pool_mixer_u8, pool_u8, mean_u8, binary_u8, table_u8, quantize, dequantize;
     alula_kernel conv_f32, depthwise_f32, conv_transpose_f32, matmul_f32, attention_f32, layernorm_f32, softmax_f32, affine_f32, pool_mixer_f32,
         pool_f32, reduce_f32, top_k_f32, resample_f32, resample_u8, unary_f32, binary_f32, select_f32;
