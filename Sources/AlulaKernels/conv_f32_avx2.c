@@ -2,7 +2,8 @@
 //
 // Bound: two 8-wide fused multiply-adds a cycle, 16 multiply-adds. A 6x16 tile has 12 of them for 2 + 6 loads, and 12 accumulators
 // cover the latency of 4. The input is read in place through pointers, one a row and tap. Reached on Zen 3: 90 to 97 % of the bound on
-// matrix products of 48 rows and more.
+// matrix products of 48 rows and more, as long as the weights come from a cache. Deep layers' weights come from memory, megabytes for 49
+// rows: the tiles of a panel each fetch a part of the next one.
 #include "conv_internal.h"
 #if defined(__x86_64__)
 #include "avx2_internal.h"
@@ -43,8 +44,9 @@ ALULA_AVX2_INLINE void finish(const panel *p, size_t row, __m256 sum[6][2], cons
     }
 }
 
-// pointers: [taps][TILE_ROWS].
-ALULA_AVX2_INLINE void tile(const panel *p, size_t row, const float *const *pointers, const int rows, const int vectors) {
+// pointers: [taps][TILE_ROWS]. `next` is fetched ahead, `step` bytes for each step of the loop.
+ALULA_AVX2_INLINE void tile(const panel *p, size_t row, const float *const *pointers, const char *next, size_t step, const int rows,
+                            const int vectors) {
     __m256 sum[6][2];
     ALULA_UNROLL for (int r = 0; r < rows; r++) {
         ALULA_UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = p->bias ? _mm256_loadu_ps(p->bias + 8 * v) : _mm256_setzero_ps();
@@ -53,7 +55,8 @@ ALULA_AVX2_INLINE void tile(const panel *p, size_t row, const float *const *poin
     for (size_t tap = 0; tap < p->taps; tap++, pointers += TILE_ROWS) {
         const float *x[6];
         ALULA_UNROLL for (int r = 0; r < rows; r++) x[r] = pointers[r];
-        for (size_t c = 0; c < p->inputs; c++, weight += 16) {
+        for (size_t c = 0; c < p->inputs; c++, weight += 16, next += step) {
+            __builtin_prefetch(next, 0, 2);
             __m256 w[2];
             ALULA_UNROLL for (int v = 0; v < vectors; v++) w[v] = _mm256_loadu_ps(weight + 8 * v);
             ALULA_UNROLL for (int r = 0; r < rows; r++) {
@@ -65,11 +68,12 @@ ALULA_AVX2_INLINE void tile(const panel *p, size_t row, const float *const *poin
     finish(p, row, sum, rows, vectors);
 }
 
-typedef void (*tile_kernel)(const panel *p, size_t row, const float *const *pointers);
+typedef void (*tile_kernel)(const panel *p, size_t row, const float *const *pointers, const char *next, size_t step);
 
 #define TILE(ROWS, COLUMNS)                                                                                                            \
-    ALULA_AVX2 static void alula_gemm_f32_##ROWS##x##COLUMNS##_avx2(const panel *p, size_t row, const float *const *pointers) {        \
-        tile(p, row, pointers, ROWS, COLUMNS / 8);                                                                                     \
+    ALULA_AVX2 static void alula_gemm_f32_##ROWS##x##COLUMNS##_avx2(const panel *p, size_t row, const float *const *pointers,          \
+                                                                     const char *next, size_t step) {                                  \
+        tile(p, row, pointers, next, step, ROWS, COLUMNS / 8);                                                                         \
     }
 TILE(1, 8) TILE(2, 8) TILE(3, 8) TILE(4, 8) TILE(5, 8) TILE(6, 8)
 TILE(1, 16) TILE(2, 16) TILE(3, 16) TILE(4, 16) TILE(5, 16) TILE(6, 16)
@@ -91,7 +95,8 @@ ALULA_AVX2 void alula_conv_f32_avx2(const void *args, size_t begin, size_t end, 
     const float *const *pointers = scratch;
     alula_place block_place = alula_place_of(w, begin);
     for (size_t row = begin; row < end; row += block) {
-        const size_t rows = alula_min(block, end - row);
+        const size_t rows = alula_min(block, end - row), tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+        const size_t step = 64 / tiles;        // of the next panel's 64 bytes for each step of this one
         alula_place place = block_place;
         for (size_t group = 0; group < (size_t)w->groups; group++) {
             place = block_place;
@@ -102,7 +107,8 @@ ALULA_AVX2 void alula_conv_f32_avx2(const void *args, size_t begin, size_t end, 
                                  alula_min(16, outputs - n)};
                 const tile_kernel *kernel = kernels[p.count > 8];
                 for (size_t i = 0; i < rows; i += TILE_ROWS) {
-                    kernel[alula_min(TILE_ROWS, rows - i) - 1](&p, row + i, pointers + i * taps);
+                    const char *next = (const char *)(p.weight + 16 * depth) + i / TILE_ROWS * depth * step;
+                    kernel[alula_min(TILE_ROWS, rows - i) - 1](&p, row + i, pointers + i * taps, next, step);
                 }
             }
         }

@@ -190,7 +190,8 @@ import Testing
         let shape: Shape = [images.batch, images.size, images.size, images.inputs]
         let input = graph.addInput("image", TensorType(.u8, shape, quantization))
         let x = table(&graph, input, &random)
-        let hidden = convolution(&graph, x, Conv2D(padding: Padding(1)), [images.hidden, 3, 3, images.inputs], [], &random)
+        let hidden = convolution(
+            &graph, x, Conv2D(padding: Padding(1)), [images.hidden, 3, 3, images.inputs], [], &random)
         let isDepthwise = images.outputs == 0
         let reach = (images.kernel - 1) * images.dilation
         var second = Conv2D(
