@@ -28,6 +28,8 @@ final class ReaderProcess {
         }
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .noReader(path: path, program: program, problem: "gets no pipe") }
+        // Another process that is started meanwhile must not keep the pipe open. The reader's own end is a duplicate without this.
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         // A relative path must not look like an option, nor change its meaning.
         let code = ReaderProcess.spawn(
             program, [program, path, String(budget), String(seconds)], output: ends[1], close: ends[0], &child)
@@ -54,9 +56,18 @@ final class ReaderProcess {
     ) -> Int32 {
         #if canImport(Darwin)
             var actions: posix_spawn_file_actions_t?
+            var attributes: posix_spawnattr_t?
         #else
             var actions = posix_spawn_file_actions_t()
+            var attributes = posix_spawnattr_t()
         #endif
+        // Threads of a dispatch queue block signals, and a child inherits that: a reader that nothing could end.
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addclose(&actions, other)
@@ -66,7 +77,7 @@ final class ReaderProcess {
         posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
         var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
-        return posix_spawn(&child, program, &actions, nil, &words, environ)
+        return posix_spawn(&child, program, &actions, &attributes, &words, environ)
     }
 
     // MARK: Reading

@@ -88,7 +88,7 @@ struct Convert: ParsableCommand {
         case .image: metadata[ModelFile.Key.preprocess] = try preprocessing(weights, graph, &notes).json
         case .signal:
             metadata[ModelFile.Key.task] = ModelFile.multiLabelTask
-            metadata[ModelFile.Key.preprocess] = try signalPreprocessing(graph, &notes)?.json
+            metadata[ModelFile.Key.preprocess] = try signalPreprocessing(weights, graph, &notes)?.json
         }
         if optimize {
             graph = try naming(source) { try Pass.run(Pass.folding + Pass.floatOnly, on: graph) }
@@ -166,10 +166,12 @@ struct Convert: ParsableCommand {
         return try naming(source) { try .standard(height: side.height, width: side.width) }
     }
 
-    /// From `--preprocess`, in the form that `alula inspect` shows, else the standard.
-    private func signalPreprocessing(_ graph: Graph, _ notes: inout [String]) throws -> SignalPreprocessor? {
+    /// From `--preprocess`, or the folder's own file, both in the form that `alula inspect` shows, else the standard.
+    private func signalPreprocessing(_ weights: WeightSource, _ graph: Graph, _ notes: inout [String]) throws
+        -> SignalPreprocessor?
+    {
         let shape = graph.shape(graph.inputs[0])
-        if let path = preprocess {
+        if let path = preprocess ?? weights.preprocessor {
             let text = String(decoding: try readFile(path), as: UTF8.self)
             let preprocessor = try naming(path) { try SignalPreprocessor(json: text) }
             guard preprocessor.leads.count == shape[3], preprocessor.length == shape[2] else {

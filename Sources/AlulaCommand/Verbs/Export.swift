@@ -20,7 +20,7 @@ struct Export: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Writes a model for other frameworks.",
         discussion: """
-            safetensors: a folder with model.safetensors, config.json and, for models of pictures, preprocessor_config.json. An
+            safetensors: a folder with model.safetensors, config.json and preprocessor_config.json. An
             EfficientFormer reloads in Hugging Face's library with the same logits; EdgeViT and MSW-Transformer keep their original
             names. Takes a float model as convert and finetune write it, not a folded or quantized one.
 
@@ -72,7 +72,10 @@ private struct SafetensorsExport {
         }
         let family = Architectures.families.first { $0.recognizesGraph(graph) }
         preprocessor = try file.metadata[ModelFile.Key.preprocess].map { json in
-            try naming(path) { try ImagePreprocessor(json: json).huggingFaceJSON }
+            switch try naming(path, { try InputPreprocessor(json: json) }) {
+            case .image(let image): image.huggingFaceJSON
+            case .signal(let signal): signal.json
+            }
         }
         guard let family else {
             throw Failure(path, "is of no architecture with original names: its graph was imported as it is")
