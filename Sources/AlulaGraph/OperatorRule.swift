@@ -107,6 +107,8 @@ package struct AttributeReader {
 
     package mutating func integers(_ name: String) throws(ShapeProblem) -> [Int]? {
         guard let text = word(name) else { return nil }
+        // A scalar's shape has no sizes.
+        if text.isEmpty { return [] }
         var result: [Int] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             guard let value = Int(part), abs(value) <= Int(Int32.max) else {

@@ -14,7 +14,9 @@ import Testing
         let json = try Tool.succeed("export", model, "--to", "onnx", "-o", onnx, "--json").json()
         #expect(json["format"] as? String == "onnx" && json["opset"] as? Int == 17)
         try Tool.succeed("convert", onnx, "-o", again)
-        let graphs = try [model, again].map { try ModelFile(contentsOf: $0).graph }
+        let files = try [model, again].map { try ModelFile(contentsOf: $0) }
+        for key in ["alula.labels", "alula.preprocess"] { #expect(files[0].metadata[key] == files[1].metadata[key]) }
+        let graphs = files.map(\.graph)
         let count = graphs[0].shape(graphs[0].inputs[0]).elementCount
         let input = (0..<count).map { Float($0 * 37 % 101) / 50 - 1 }
         let results = try graphs.map { try #require(try run($0, input)["logits"]) }
@@ -24,6 +26,20 @@ import Testing
     @Test func aFloatModelComesBack() throws { try comesBack(try Sample.shared().model, within: 1e-5) }
 
     @Test func anInt8ModelComesBack() throws { try comesBack(try Sample.shared().quantized, within: 0.05) }
+
+    /// Cyclic shifts, windows and a fusion that ends in scalars; the preprocessing is that of recordings.
+    @Test func aModelOfSignalsComesBack() throws {
+        let (model, quantized) = (folder.file("ecg.alula"), folder.file("ecg.int8.alula"))
+        try Tool.succeed("create", "msw-transformer-tiny", "-o", model, "--classes", "5", "--labels", labels())
+        try Tool.succeed("create", "ecg-sample", "-o", folder.file("beat.hea"))
+        try Tool.succeed("quantize", model, "-o", quantized, "--calibrate", "wfdb:" + folder.path)
+        try comesBack(model, within: 1e-5)
+        try comesBack(quantized, within: 0.05)
+    }
+
+    private func labels() throws -> String {
+        try folder.write("labels.txt", Data("NORM\nMI\nSTTC\nCD\nHYP\n".utf8))
+    }
 
     @Test func theReportedOperatorsAreThoseOfAnInt8Model() throws {
         let onnx = folder.file("model.onnx")

@@ -24,12 +24,14 @@ extension Convert {
         var metadata = [
             ModelFile.Key.source: try source.record(and: model.externalFiles).text
         ]
-        if let labels {
-            let names = try Labels.read(labels)
+        let names = try labels.map { try Labels.read($0) } ?? exportedLabels(model, source)
+        if !names.isEmpty {
             try checkLabels(names, graph)
             metadata[ModelFile.Key.labels] = JSON.strings(names).text
         }
-        if takesPictures(graph) {
+        if preprocess == nil, let exported = try exportedPreprocessing(model, source) {
+            metadata[ModelFile.Key.preprocess] = exported
+        } else if takesPictures(graph) {
             metadata[ModelFile.Key.preprocess] = try preprocessing(source, graph, &notes).json
         } else if let preprocess {
             throw Failure(
@@ -51,6 +53,19 @@ extension Convert {
         format.print(
             report.json(output: output, optimized: optimize, seconds: seconds),
             text: report.text(output: output, seconds: seconds))
+    }
+
+    // MARK: What `alula export` left in the model's metadata
+
+    private func exportedLabels(_ model: ONNXModel, _ source: WeightSource) throws -> [String] {
+        guard let text = model.metadata.first(where: { $0.key == ModelFile.Key.labels })?.value else { return [] }
+        return try naming(source.weights) { try ModelFile.strings(ofJSON: text) }
+    }
+
+    private func exportedPreprocessing(_ model: ONNXModel, _ source: WeightSource) throws -> String? {
+        guard let text = model.metadata.first(where: { $0.key == ModelFile.Key.preprocess })?.value else { return nil }
+        _ = try naming(source.weights) { try InputPreprocessor(json: text) }
+        return text
     }
 
     /// What of a quantized model runs in int8, and what stays f32 because int8 has no form of it.

@@ -59,11 +59,21 @@ extension Importer {
         "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Expand", "MaxPool",
     ]
 
+    /// Whether the inputs are quantized numbers of one scale and zero point, so that they can stand side by side.
+    private func haveOneMeaning(_ inputs: [ImportedValue?]) -> Bool {
+        let meanings = inputs.map { value -> Quantization? in
+            if case .view(let view)? = value { graph.type(view.id).quantization } else { nil }
+        }
+        return meanings.allSatisfy { $0 != nil && $0 == meanings[0] }
+    }
+
     /// The results of one supported node, at least one of whose inputs is computed at run time or too large to evaluate.
     mutating func lower(_ node: NodeContext) throws -> [ImportedValue] {
         if case .quantization = LoweringFamily.byOperator[node.node.qualifiedOp] { return try quantization(node) }
         for case .view(let view)? in node.inputs
-        where graph.type(view.id).dataType == .u8 && !Importer.quantizedMoves.contains(node.op) {
+        where graph.type(view.id).dataType == .u8 && !Importer.quantizedMoves.contains(node.op)
+            && !(node.op == "Concat" && haveOneMeaning(node.inputs))
+        {
             throw LoweringProblem.unsupported(needed: "this operator on quantized numbers")
         }
         for case .view(let view)? in node.inputs
