@@ -40,7 +40,7 @@ def bars(path: Path, threads: int, key: str, unit: float) -> list[tuple[str, flo
 def draw(files: list[Path], heading: str, key: str, unit: float, out: Path) -> None:
     columns = min(COLUMNS, len(files))
     rows = -(-len(files) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 1.9 * rows + 0.5), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(max(3.6 * columns, 7.2), 1.9 * rows + 0.5), squeeze=False)
     for axis in axes.flat[len(files):]:
         axis.axis("off")
     for axis, path in zip(axes.flat, files):
