@@ -64,9 +64,6 @@ struct Bench: ParsableCommand {
 
     @Flag(help: .hidden) var untilFirstResult = false
 
-    /// Time for which each limit of the CPU is measured.
-    private static let peakMilliseconds = 100.0
-
     func validate() throws {
         if runs < 1 { throw ValidationError("--runs must be at least 1.") }
         if warmup < 0 { throw ValidationError("--warmup must not be negative.") }
@@ -122,8 +119,7 @@ struct Bench: ParsableCommand {
         (result.threads, result.runs, result.load) = (session.threads, runs, load)
         (result.macs, result.isa) = (graph.macs, session.instructionSet.name)
         let limits = MachineLimits(
-            session.instructionSet, workingSet: session.memory.arena + session.memory.weights,
-            milliseconds: Bench.peakMilliseconds)
+            session.instructionSet, workingSet: session.memory.arena + session.memory.weights)
         if graph.isQuantized, let median = result.milliseconds.percentile(0.5), median > 0, limits.int8 > 0 {
             result.peakShare = Double(graph.macs) / (median / 1000) / (limits.int8 * Double(session.threads))
         }

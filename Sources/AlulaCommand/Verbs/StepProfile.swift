@@ -2,24 +2,29 @@ import AlulaKernels
 import AlulaRuntime
 import AlulaSystem
 
-/// What one core of this CPU can do at best, measured before a profile.
-struct MachineLimits {
-    /// Multiply-adds a second.
-    let int8, float: Double
-    /// Bytes read a second.
-    let bandwidth: Double
+/// What one core of this CPU can do at best. Each limit takes a tenth of a second to measure, and is measured when it is asked for.
+final class MachineLimits {
+    private let isa: alula_isa
+    private let workingSet: Int
+    private static let milliseconds = 100.0
 
     /// `workingSet` is the bytes that a run touches: the bandwidth is that of the cache, or memory, that holds them.
-    init(_ set: InstructionSet, workingSet: Int, milliseconds: Double) {
-        let isa = alula_isa(rawValue: set.rawValue)
-        int8 = alula_measure_peak_u8s8(isa, alula_clock_nanoseconds, milliseconds)
-        float = alula_measure_peak_f32(isa, alula_clock_nanoseconds, milliseconds)
+    init(_ set: InstructionSet, workingSet: Int) {
+        (isa, self.workingSet) = (alula_isa(rawValue: set.rawValue), workingSet)
+    }
+
+    /// Multiply-adds a second.
+    private(set) lazy var int8 = alula_measure_peak_u8s8(isa, alula_clock_nanoseconds, MachineLimits.milliseconds)
+    private(set) lazy var float = alula_measure_peak_f32(isa, alula_clock_nanoseconds, MachineLimits.milliseconds)
+
+    /// Bytes read a second.
+    private(set) lazy var bandwidth: Double = {
         let bytes = min(max(workingSet, 1 << 16), 1 << 26)
         let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
         defer { memory.deallocate() }
         memory.initializeMemory(as: UInt8.self, repeating: 1, count: bytes)
-        bandwidth = alula_measure_read_bandwidth(memory, bytes, alula_clock_nanoseconds, milliseconds)
-    }
+        return alula_measure_read_bandwidth(memory, bytes, alula_clock_nanoseconds, MachineLimits.milliseconds)
+    }()
 }
 
 /// How long each step of a run takes, and what keeps it from being shorter.

@@ -12,6 +12,12 @@ package protocol FuzzTarget {
     static func check(_ bytes: [UInt8]) -> FuzzOutcome
 }
 
+extension FuzzTarget {
+    package static func mutated(_ bytes: [UInt8], with other: [UInt8], using random: inout SeededGenerator) -> [UInt8] {
+        ByteMutation.mutated(bytes, with: other, using: &random)
+    }
+}
+
 package enum FuzzOutcome {
     /// With the kind of what was read.
     case accepted(String)
@@ -19,6 +25,12 @@ package enum FuzzOutcome {
     case refused(String)
     /// A bug in Alula.
     case inconsistent(String)
+
+    /// What a reader's refusal is: a bug too, unless its message is one that a person can read.
+    package static func refusal(_ message: String) -> FuzzOutcome {
+        message.isPlainMessage
+            ? .refused(message.messageKind) : .inconsistent("message is not one printable line: \(message)")
+    }
 }
 
 /// What the signal handler writes: only memory that is set before a run.
