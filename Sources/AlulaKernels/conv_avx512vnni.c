@@ -5,19 +5,8 @@
 // 230 GMAC/s, 85 to 97 % of the register-only peak, with requantization and table in the epilogue.
 //
 // The input is read in place through pointers, one a row and tap, the same for all output channels.
-#include "conv_internal.h"
+#include "conv_epilogue_avx512.h"
 #if defined(__x86_64__)
-#ifdef ALULA_SIMDE
-#include "simde_avx512.h"          // Tests/KernelEmulation
-#define ALULA_VNNI
-#define ALULA_VNNI_INLINE static inline
-#else
-#include <immintrin.h>
-#define ALULA_VNNI __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi")))
-#define ALULA_VNNI_INLINE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi"), always_inline)) static inline
-#endif
-#define ALULA_UNROLL _Pragma("clang loop unroll(full)")
-
 #pragma STDC FP_CONTRACT OFF
 
 // Up to four blocks of 16 output channels (the last may have less) and where their results go.
@@ -31,13 +20,6 @@ typedef struct {
 
 // ---- Epilogue ---------------------------------------------------------------------------------------------------------------------
 
-// table[x] for 64 bytes: vpermi2b looks up 7 bits in two registers, the eighth chooses between two such lookups.
-ALULA_VNNI_INLINE __m512i lookup(const uint8_t *table, __m512i x) {
-    const __m512i low = _mm512_permutex2var_epi8(_mm512_loadu_si512(table), x, _mm512_loadu_si512(table + 64));
-    const __m512i high = _mm512_permutex2var_epi8(_mm512_loadu_si512(table + 128), x, _mm512_loadu_si512(table + 192));
-    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), low, high);
-}
-
 // t of the 16 channels of a block; at is the output element of the panel's first channel.
 ALULA_VNNI_INLINE __m512 scaled(const panel *p, __m512i sum, int block, size_t at, __mmask16 lanes) {
     const alula_conv_u8s8_args *a = p->args;
@@ -50,32 +32,23 @@ ALULA_VNNI_INLINE __m512 scaled(const panel *p, __m512i sum, int block, size_t a
     return t;
 }
 
-// rne(t). The conversion gives INT_MIN beyond the i32 range, which clamps right on the negative side only, hence the minimum.
-ALULA_VNNI_INLINE __m512i rounded(__m512 t) { return _mm512_cvtps_epi32(_mm512_min_ps(t, _mm512_set1_ps(0x1p30f))); }
-
 // Requantizes one row of 16 * blocks channels and stores it with one masked store.
 ALULA_VNNI_INLINE void finish(const panel *p, size_t row, const __m512i *sum, const int blocks) {
     const alula_conv_u8s8_args *a = p->args;
     const size_t at = row * (size_t)a->window.out_c + p->column;
-    const uint64_t columns = p->count == 64 ? ~(uint64_t)0 : ((uint64_t)1 << p->count) - 1;
+    const uint64_t columns = alula_lanes(p->count);
     __m512i q[4];
     ALULA_UNROLL for (int j = 0; j < blocks; j++) {
         const __mmask16 lanes = (__mmask16)(columns >> (16 * j));
         const __m512 t = scaled(p, sum[j], j, at, lanes);
         if (a->output_f32) _mm512_mask_storeu_ps(a->output_f32 + at + 16 * j, lanes, t);
-        else q[j] = rounded(t);
+        else q[j] = alula_round_avx512(t);
     }
     if (a->output_f32) return;
     ALULA_UNROLL for (int j = blocks; j < 4; j++) q[j] = _mm512_setzero_si512();
-    // Saturation at +-32767 before and after adding the zero point changes no clamped byte. Packing works within 128-bit lanes: 32-bit
-    // element 4i + j of the result belongs to block j.
-    const __m512i zero = _mm512_set1_epi16((int16_t)a->zero);
     const __m512i in_order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
-    __m512i x = _mm512_packus_epi16(_mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero),
-                                    _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero));
-    x = _mm512_min_epu8(_mm512_max_epu8(x, _mm512_set1_epi8((int8_t)a->low)), _mm512_set1_epi8((int8_t)a->high));
-    x = _mm512_permutexvar_epi32(in_order, x);
-    if (a->table) x = lookup(a->table, x);
+    __m512i x = _mm512_permutexvar_epi32(in_order, alula_pack_avx512(a, q));
+    if (a->table) x = alula_lookup_avx512(a->table, x);
     if (blocks == 4 && p->count == 64) _mm512_storeu_si512(a->output + at, x);
     else _mm512_mask_storeu_epi8(a->output + at, columns, x);
 }

@@ -26,21 +26,23 @@ typedef struct {
     size_t taps, inputs, block, column, count;
 } panel;
 
-// Activation, then residual, which may be the output's memory: so a row is finished before it is stored.
-ALULA_AVX512_INLINE void finish(const panel *p, size_t row, const __m512 *sum, const int blocks) {
+// Activation of the whole tile, so that its chains of operations overlap; then residual, which may be the output's memory.
+ALULA_AVX512_INLINE void finish(const panel *p, size_t row, __m512 sum[12][2], const int rows, const int blocks) {
     const alula_conv_f32_args *a = p->args;
-    const size_t at = row * (size_t)a->window.out_c + p->column;
-    float x[32] __attribute__((aligned(64)));
     if (a->activation != ALULA_NONE) {
-        ALULA_UNROLL for (int j = 0; j < blocks; j++) _mm512_store_ps(x + 16 * j, sum[j]);
-        alula_unary_f32_apply_avx2(a->activation, x, (size_t)(16 * blocks));
+        float x[12 * 32] __attribute__((aligned(64)));
+        ALULA_UNROLL for (int i = 0; i < rows * blocks; i++) _mm512_store_ps(x + 16 * i, sum[i / blocks][i % blocks]);
+        alula_unary_f32_apply_avx512vnni(a->activation, x, (size_t)(16 * rows * blocks));
+        ALULA_UNROLL for (int i = 0; i < rows * blocks; i++) sum[i / blocks][i % blocks] = _mm512_load_ps(x + 16 * i);
     }
-    ALULA_UNROLL for (int j = 0; j < blocks; j++) {
-        const size_t left = p->count - (size_t)(16 * j), to = at + (size_t)(16 * j);
-        const __mmask16 lanes = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
-        __m512 y = a->activation != ALULA_NONE ? _mm512_load_ps(x + 16 * j) : sum[j];
-        if (a->residual) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(lanes, a->residual + to));
-        _mm512_mask_storeu_ps(a->output + to, lanes, y);
+    ALULA_UNROLL for (int r = 0; r < rows; r++) {
+        ALULA_UNROLL for (int j = 0; j < blocks; j++) {
+            const size_t left = p->count - (size_t)(16 * j), to = (row + (size_t)r) * (size_t)a->window.out_c + p->column + (size_t)(16 * j);
+            const __mmask16 lanes = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
+            __m512 y = sum[r][j];
+            if (a->residual) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(lanes, a->residual + to));
+            _mm512_mask_storeu_ps(a->output + to, lanes, y);
+        }
     }
 }
 
@@ -64,7 +66,7 @@ ALULA_AVX512_INLINE void tile(const panel *p, size_t row, const float *const *po
             }
         }
     }
-    ALULA_UNROLL for (int r = 0; r < rows; r++) finish(p, row + (size_t)r, sum[r], blocks);
+    finish(p, row, sum, rows, blocks);
 }
 
 typedef void (*tile_kernel)(const panel *p, size_t row, const float *const *pointers, size_t stride);

@@ -10,6 +10,7 @@ void alula_conv_u8s8_avx512vnni(const void *args, size_t begin, size_t end, void
 void alula_conv_u8s8_avxvnni(const void *args, size_t begin, size_t end, void *scratch);
 void alula_depthwise_u8s8_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_depthwise_u8s8_avx2(const void *args, size_t begin, size_t end, void *scratch);
+void alula_depthwise_u8s8_avx512vnni(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_transpose_u8s8_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_transpose_u8s8_avx2(const void *args, size_t begin, size_t end, void *scratch);
 void alula_pair_u8_scalar(const void *args, size_t begin, size_t end, void *scratch);
@@ -111,13 +112,25 @@ static inline size_t alula_block_rows(size_t rows, size_t most, size_t tile) {
 // the pairs.
 static inline size_t alula_depthwise_shares(const alula_window *w) { return w->stride_h == 1 && w->dilation_h == 1; }
 static inline size_t alula_depthwise_pairs(const alula_window *w) { return ((size_t)w->kernel_h + alula_depthwise_shares(w) + 1) / 2; }
-static inline size_t alula_depthwise_columns(const alula_window *w) {
-    return (size_t)(w->out_w - 1) * (size_t)w->stride_w + (size_t)(w->kernel_w - 1) * (size_t)w->dilation_w + 1;
+// Columns that the windows of `pixels` pixels of a row see.
+static inline size_t alula_depthwise_columns(const alula_window *w, size_t pixels) {
+    return (pixels - 1) * (size_t)w->stride_w + (size_t)(w->kernel_w - 1) * (size_t)w->dilation_w + 1;
 }
 
 // Blocks of 16 channels that share a walk over the rows, so that cache lines are met once; the rings of three fit the first-level cache.
 enum { ALULA_DEPTHWISE_BLOCKS = 3 };
 static inline size_t alula_depthwise_blocks(size_t channels) { return alula_min((channels + 15) / 16, ALULA_DEPTHWISE_BLOCKS); }
+
+// AVX-512 int8 depthwise: input rows of 64 channels, zipped in quads of rows, within which several output rows lie at the usual distances. So many
+// pixels of a row come together that this stays in the first-level cache.
+enum { ALULA_DEPTHWISE_WIDTH = 16 };
+static inline size_t alula_depthwise_quads(const alula_window *w) { return ((size_t)w->kernel_h + 3) / 4; }
+static inline size_t alula_depthwise_rows(const alula_window *w) {
+    return w->dilation_h == 1 ? (4 * alula_depthwise_quads(w) - (size_t)w->kernel_h) / (size_t)w->stride_h + 1 : 1;
+}
+static inline size_t alula_depthwise_zipped_columns(const alula_window *w) {
+    return alula_depthwise_columns(w, alula_min((size_t)w->out_w, ALULA_DEPTHWISE_WIDTH));
+}
 
 // Pixels that the Arm depthwise kernel takes together.
 enum { ALULA_DEPTHWISE_PIXELS = 4 };
@@ -158,16 +171,30 @@ static inline void alula_fill_depthwise_pointers(const uint8_t **to, const alula
 }
 
 // Pointers to the inputs of `rows` output pixels, in groups of `tile` rows: [rows / tile][taps][tile]. place moves on by the rows.
+// Pixels of one output row lie at equal distances under a tap, but for those in the padding at its ends: no test a pixel.
 static inline void alula_fill_pointers(const uint8_t **to, const alula_window *w, const void *input, const void *pad_row, size_t element,
                                        alula_place *place, size_t rows, size_t tile, size_t group) {
-    const size_t taps = alula_taps(w), shift = group * alula_group_inputs(w) * element;
-    for (size_t i = 0; i < rows; i++, alula_place_advance(w, place)) {
-        const uint8_t **entry = to + (i / tile * taps) * tile + i % tile;
+    const size_t taps = alula_taps(w), step = (size_t)w->stride_w * (size_t)w->in_c * element;
+    const uint8_t *channels = (const uint8_t *)input + group * alula_group_inputs(w) * element;
+    for (size_t done = 0, run; done < rows; done += run) {
+        run = alula_min(alula_min(rows - done, tile - done % tile), (size_t)(w->out_w - place->x));
+        const uint8_t **entry = to + done / tile * taps * tile + done % tile;
         for (int32_t ky = 0; ky < w->kernel_h; ky++) {
+            const int32_t y = place->in_y + ky * w->dilation_h;
+            const int64_t line = ((int64_t)place->image * w->in_h + y) * w->in_w;
             for (int32_t kx = 0; kx < w->kernel_w; kx++, entry += tile) {
-                const int64_t offset = alula_tap_offset(w, place, ky, kx);
-                *entry = offset < 0 ? (const uint8_t *)pad_row : (const uint8_t *)input + (size_t)offset * element + shift;
+                const int32_t x = place->in_x + kx * w->dilation_w;
+                size_t first = 0, last = y < 0 || y >= w->in_h ? 0 : run;
+                while (first < last && x + (int32_t)first * w->stride_w < 0) first++;
+                while (last > first && x + (int32_t)(last - 1) * w->stride_w >= w->in_w) last--;
+                for (size_t i = 0; i < first; i++) entry[i] = pad_row;
+                const uint8_t *from = channels + (line + x) * w->in_c * (int64_t)element;
+                for (size_t i = first; i < last; i++) entry[i] = from + i * step;
+                for (size_t i = last; i < run; i++) entry[i] = pad_row;
             }
         }
+        place->x += (int32_t)run - 1;
+        place->in_x += ((int32_t)run - 1) * w->stride_w;
+        alula_place_advance(w, place);
     }
 }

@@ -32,7 +32,7 @@ PAIR(scalar, scalar)
 #if defined(__x86_64__)
 PAIR(avx2, avx2)
 PAIR(avxvnni, avx2)
-PAIR(avx512vnni, avx2)
+PAIR(avx512vnni, avx512vnni)
 #elif ALULA_ARM64
 PAIR(neon, neon)
 PAIR(neondot, neon)

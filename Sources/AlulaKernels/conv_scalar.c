@@ -86,7 +86,11 @@ size_t alula_depthwise_u8s8_scratch(const alula_conv_u8s8_args *args) {
     const alula_window *w = &args->window;
 #if defined(__x86_64__)
     // AVX2: a ring of pairs of rows, and the weights of 16 channels for either row of a pair.
-    return alula_depthwise_blocks((size_t)w->out_c) * alula_depthwise_pairs(w) * (alula_depthwise_columns(w) + 2 * (size_t)w->kernel_w) * 64;
+    const size_t columns = alula_depthwise_columns(w, (size_t)w->out_w), width = (size_t)w->kernel_w, quads = alula_depthwise_quads(w);
+    const size_t avx2 = alula_depthwise_blocks((size_t)w->out_c) * alula_depthwise_pairs(w) * (columns + 2 * width) * 64;
+    // AVX-512: zipped rows, the weights of 64 channels for each output row that lies within them, bias and multiplier.
+    const size_t avx512 = (quads * (alula_depthwise_zipped_columns(w) + alula_depthwise_rows(w) * width) + 2) * 256;
+    return avx2 > avx512 ? avx2 : avx512;
 #else
     // Arm: pointers to the taps of four pixels.
     return alula_round_up((alula_taps(w) + 1) * ALULA_DEPTHWISE_PIXELS * sizeof(void *), 64);

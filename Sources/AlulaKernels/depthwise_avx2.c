@@ -192,7 +192,7 @@ ALULA_AVX2 static void depthwise_rows(const channel_block *blocks, size_t count,
 ALULA_AVX2 void alula_depthwise_u8s8_avx2(const void *args, size_t begin, size_t end, void *scratch) {
     const alula_conv_u8s8_args *a = args;
     const alula_window *w = &a->window;
-    const size_t height = (size_t)w->out_h, pairs = alula_depthwise_pairs(w), columns = alula_depthwise_columns(w);
+    const size_t height = (size_t)w->out_h, pairs = alula_depthwise_pairs(w), columns = alula_depthwise_columns(w, (size_t)w->out_w);
     const size_t ring_count = 2 * pairs * columns, weight_count = 2 * pairs * (size_t)w->kernel_w;
     for (size_t c = 0; c < (size_t)w->out_c; c += 16 * ALULA_DEPTHWISE_BLOCKS) {
         channel_block blocks[ALULA_DEPTHWISE_BLOCKS];

@@ -60,14 +60,15 @@ static const alula_kernel_table avx512vnni_table = {
     .name = "avx512vnni",
     // Convolutions.
     .conv_u8s8 = alula_conv_u8s8_avx512vnni,
-    .depthwise_u8s8 = alula_depthwise_u8s8_avx2,
+    .depthwise_u8s8 = alula_depthwise_u8s8_avx512vnni,
     .conv_transpose_u8s8 = alula_conv_transpose_u8s8_avx2,
     .pair_u8 = alula_pair_u8_avx512vnni,
     .conv_f32 = alula_conv_f32_avx512,
     .depthwise_f32 = alula_depthwise_f32_avx2,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
-    // All other families: the AVX2 versions, but for what gains from wider tables.
-    ALULA_GENERAL_FAMILIES_WITHOUT_TABLE(ENTRY, avx2)
+    // All other families: the AVX2 versions, but for what gains from wider registers.
+    ALULA_NARROW_FAMILIES(ENTRY, avx2)
+    ALULA_WIDE_FAMILIES(ENTRY, avx512vnni)
     ENTRY(table_u8, avx512vnni)
 };
 

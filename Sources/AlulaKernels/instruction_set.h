@@ -1,5 +1,5 @@
 // What the files of one instruction set share. A body header (`<family>_body.h`) holds the code once; the file of each instruction set
-// includes it between ALULA_BEGIN_AVX2 and ALULA_END_AVX2 (or plainly, for scalar) after defining ALULA_SUFFIX, so that the compiler
+// includes it between ALULA_BEGIN_AVX2 and ALULA_END_AVX2 (or AVX512, or plainly, for scalar) after defining ALULA_SUFFIX, so that the compiler
 // vectorises the same sequence of operations for each. With contraction off and reductions written out in order, every
 // instruction set then gives the same bytes by construction.
 #pragma once
@@ -18,6 +18,13 @@
 #if defined(__x86_64__)
 #define ALULA_BEGIN_AVX2 ALULA_PRAGMA(clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function))
 #define ALULA_END_AVX2 ALULA_PRAGMA(clang attribute pop)
+#if defined(ALULA_SIMDE)                 // Tests/KernelEmulation: the CPU has AVX2 only
+#define ALULA_BEGIN_AVX512 ALULA_BEGIN_AVX2
+#else
+#define ALULA_BEGIN_AVX512 \
+    ALULA_PRAGMA(clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function))
+#endif
+#define ALULA_END_AVX512 ALULA_PRAGMA(clang attribute pop)
 #endif
 
 // Before a loop whose iterations touch only their own elements: outputs may be the same memory as an input, but never a shifted part of it.

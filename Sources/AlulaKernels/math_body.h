@@ -58,6 +58,21 @@ ALULA_INLINE float alula_copysignf(float magnitude, float sign) {
     return alula_f32_from_bits((alula_bits_of_f32(magnitude) & 0x7FFFFFFFu) | (alula_bits_of_f32(sign) & 0x80000000u));
 }
 
+// exp(x) for -2^22 < x <= 0, error <= 1 ulp; 0 where the result would be denormal. Half the operations of alula_expf.
+ALULA_INLINE float alula_exp_nonpositive(float x) {
+    float shifted = alula_fma(x, 1.44269504f, 12582912.0f);
+    float n = shifted - 12582912.0f;
+    float r = alula_fma(n, 2.12194440e-4f, alula_fma(n, -0.693359375f, x));
+    float p = 0.001381446490995586f;
+    p = alula_fma(p, r, 0.008368780836462975f);
+    p = alula_fma(p, r, 0.04166839271783829f);
+    p = alula_fma(p, r, 0.1666651964187622f);
+    p = alula_fma(p, r, 0.4999999403953552f);
+    p = alula_fma(p, r * r, r) + 1.0f;
+    int32_t exponent = (int32_t)(alula_bits_of_f32(shifted) - 0x4B400000u) + 127;
+    return p * alula_f32_from_bits((uint32_t)(exponent > 0 ? exponent : 0) << 23);
+}
+
 // erfc(z) = exp(-z^2) * erfcx(z) for 0 <= z <= 11; erfcx(z) = t * P(t), t = 1 / (1 + 0.4 z), minimax error 1.1e-8. square is z^2.
 // P's odd and even coefficients are two chains of half the length: the latency of one was most of the time.
 ALULA_INLINE float alula_erfc_positive(float z, float square) {
@@ -72,7 +87,7 @@ ALULA_INLINE float alula_erfc_positive(float z, float square) {
     odd = alula_fma(odd, u, 0.22507095336914062f);
     even = alula_fma(even, u, 0.22570087015628815f);
     float p = alula_fma(odd, t, even);
-    return (p * t) * alula_expf(-square);
+    return (p * t) * alula_exp_nonpositive(-square);
 }
 
 // erf(x), absolute error <= 1.2e-7, 2.4 ulp.

@@ -4,7 +4,7 @@
 //   clang -O2 -std=c11 -ISources/AlulaKernels/include benchmarks/kernels/gemm_bench.c Sources/AlulaKernels/*.c -o gemm_bench
 //   ./gemm_bench
 //
-// An argument (scalar, avx2, avx512vnni) chooses one instruction set; scalar is left out otherwise.
+// An argument (scalar, avx2, avx512vnni) chooses one instruction set; scalar is left out otherwise. A second one is a part of the shapes' names.
 #define _POSIX_C_SOURCE 200809L
 #include "alula_kernels.h"
 #include <stdio.h>
@@ -69,6 +69,7 @@ int main(int count, char **arguments) {
                "residual", "f32");
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             const shape *h = &shapes[s];
+            if (count > 2 && !strstr(h->name, arguments[2])) continue;
             const int image = h->kernel > 1, out = image ? (h->size + h->stride - 1) / h->stride : h->size, pad = h->kernel / 2;
             const size_t pixels = image ? (size_t)out * (size_t)out : (size_t)out, taps = (size_t)(h->kernel * h->kernel);
             const size_t per_group = h->depthwise ? 1 : (size_t)h->in_c;
