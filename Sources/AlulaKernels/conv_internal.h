@@ -51,6 +51,10 @@ static inline alula_place alula_place_of(const alula_window *w, size_t pixel) {
     return p;
 }
 
+static inline size_t alula_pixel_of(const alula_window *w, const alula_place *p) {
+    return ((size_t)p->image * (size_t)w->out_h + (size_t)p->y) * (size_t)w->out_w + (size_t)p->x;
+}
+
 static inline void alula_place_advance(const alula_window *w, alula_place *p) {
     p->in_x += w->stride_w;
     if (++p->x < w->out_w) return;
@@ -71,6 +75,11 @@ static inline int64_t alula_tap_offset(const alula_window *w, const alula_place 
 }
 
 static inline size_t alula_taps(const alula_window *w) { return (size_t)w->kernel_h * (size_t)w->kernel_w; }
+// Whether each output pixel sees the input pixel at its own place.
+static inline int alula_is_pointwise(const alula_window *w) {
+    return w->kernel_h == 1 && w->kernel_w == 1 && w->stride_h == 1 && w->stride_w == 1 && w->in_h == w->out_h && w->in_w == w->out_w
+           && w->pad_top == 0 && w->pad_left == 0;
+}
 static inline size_t alula_pixels(const alula_window *w) { return (size_t)w->batch * (size_t)w->out_h * (size_t)w->out_w; }
 static inline size_t alula_group_inputs(const alula_window *w) { return (size_t)(w->in_c / w->groups); }
 static inline size_t alula_group_outputs(const alula_window *w) { return (size_t)(w->out_c / w->groups); }
@@ -171,11 +180,18 @@ static inline void alula_fill_depthwise_pointers(const uint8_t **to, const alula
 }
 
 // Pointers to the inputs of `rows` output pixels, in groups of `tile` rows: [rows / tile][taps][tile]. place moves on by the rows.
-// Pixels of one output row lie at equal distances under a tap, but for those in the padding at its ends: no test a pixel.
+// Pixels of one output row lie at equal distances under a tap, but for those in the padding at its ends: no test a pixel. All pixels do without a
+// window, whatever they are rows of.
 static inline void alula_fill_pointers(const uint8_t **to, const alula_window *w, const void *input, const void *pad_row, size_t element,
                                        alula_place *place, size_t rows, size_t tile, size_t group) {
     const size_t taps = alula_taps(w), step = (size_t)w->stride_w * (size_t)w->in_c * element;
     const uint8_t *channels = (const uint8_t *)input + group * alula_group_inputs(w) * element;
+    if (alula_is_pointwise(w)) {
+        const uint8_t *from = channels + (size_t)alula_tap_offset(w, place, 0, 0) * element;
+        for (size_t i = 0; i < rows; i++) to[i] = from + i * step;
+        *place = alula_place_of(w, alula_pixel_of(w, place) + rows);
+        return;
+    }
     for (size_t done = 0, run; done < rows; done += run) {
         run = alula_min(alula_min(rows - done, tile - done % tile), (size_t)(w->out_w - place->x));
         const uint8_t **entry = to + done / tile * taps * tile + done % tile;
