@@ -36,8 +36,9 @@ ALULA_AVX512_VNNI ALULA_INLINE __m256 spread(__m256i s1, __m256i s2, int64_t c) 
 }
 
 // The constants of `rows` rows; c <= 32768 keeps sums of x and of x * x within 31 bits. The latter is that of x * (x - 128), plus 128 times the former.
-ALULA_AVX512_VNNI static void constants_of(const alula_layernorm_u8_args *p, const uint8_t *in, size_t rows, row_constants *k) {
+ALULA_AVX512_VNNI static void constants_of(const alula_layernorm_u8_args *p, size_t first, size_t rows, row_constants *k) {
     const size_t c = (size_t)p->c;
+    const uint8_t *in = p->input + first * c;
     const __m512i ones = _mm512_set1_epi8(1), flip = _mm512_set1_epi8((char)0x80);
     __m512i s1[ROWS], s2[ROWS];
     for (size_t row = 0; row < ROWS; row++) {
@@ -93,24 +94,28 @@ ALULA_AVX512_VNNI ALULA_INLINE void finish_row(const uint8_t *x, const float *ga
     _mm512_mask_storeu_epi8(out, ((uint64_t)1 << rest) - 1, bytes);
 }
 
+ALULA_AVX512_VNNI static void normalize_rows(const alula_layernorm_u8_args *p, size_t first, size_t rows, const row_constants *constants) {
+    const size_t c = (size_t)p->c, whole = c / 64 * 64;
+    for (size_t i = 0; i < rows; i++) {
+        const uint8_t *in = p->input + (first + i) * c;
+        uint8_t *out = p->output + (first + i) * c;
+        const row_vectors k = {_mm512_set1_ps((float)p->c), _mm512_set1_ps(-constants->s1[i]), _mm512_set1_ps(constants->r[i]),
+                               _mm512_set1_epi16((int16_t)p->zero)};
+        for (size_t at = 0; at < whole; at += 64) {
+            _mm512_storeu_si512(out + at, normalized(in + at, p->gamma + at, p->beta + at, &k, 4));
+        }
+        if (whole < c) finish_row(in + whole, p->gamma + whole, p->beta + whole, &k, c - whole, out + whole);
+    }
+}
+
 ALULA_AVX512_VNNI void alula_layernorm_u8_avx512(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_layernorm_u8_args *p = args;
-    const size_t c = (size_t)p->c, whole = c / 64 * 64;
     for (size_t first = begin; first < end; first += ROWS) {
         const size_t rows = alula_min_size(ROWS, end - first);
         row_constants constants;
-        constants_of(p, p->input + first * c, rows, &constants);
-        for (size_t i = 0; i < rows; i++) {
-            const uint8_t *in = p->input + (first + i) * c;
-            uint8_t *out = p->output + (first + i) * c;
-            const row_vectors k = {_mm512_set1_ps((float)p->c), _mm512_set1_ps(-constants.s1[i]), _mm512_set1_ps(constants.r[i]),
-                                   _mm512_set1_epi16((int16_t)p->zero)};
-            for (size_t at = 0; at < whole; at += 64) {
-                _mm512_storeu_si512(out + at, normalized(in + at, p->gamma + at, p->beta + at, &k, 4));
-            }
-            if (whole < c) finish_row(in + whole, p->gamma + whole, p->beta + whole, &k, c - whole, out + whole);
-        }
+        constants_of(p, first, rows, &constants);
+        normalize_rows(p, first, rows, &constants);
     }
 }
 #endif
