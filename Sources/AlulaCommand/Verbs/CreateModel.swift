@@ -84,7 +84,7 @@ struct CreateModel: ParsableCommand {
             metadata[ModelFile.Key.labels] = JSON.strings(names).text
         }
         let file = ModelFile(graph: model.graph, metadata: metadata)
-        try naming(output) { try file.write(to: output) }
+        try writing(output) { try file.write(to: output) }
         let report = model.report
         let keys: [(String, JSON)] = [
             ("output", .string(output)), ("architecture", .string(report.architecture)),
