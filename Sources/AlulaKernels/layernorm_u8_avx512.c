@@ -84,6 +84,40 @@ ALULA_AVX512_VNNI ALULA_INLINE __m512i normalized(const uint8_t *x, const float 
     return _mm512_permutexvar_epi32(in_order, bytes);
 }
 
+// Stores the first n bytes, 64 at most, and touches no others: over its input, a masked store would hold up the loads of the next row, whose bytes
+// lie behind the mask.
+ALULA_AVX512_VNNI ALULA_INLINE void store_bytes(uint8_t *out, __m512i bytes, size_t n) {
+    if (n >= 64) {
+        _mm512_storeu_si512(out, bytes);
+        return;
+    }
+    __m256i half = _mm512_castsi512_si256(bytes);
+    if (n & 32) {
+        _mm256_storeu_si256((__m256i *)out, half);
+        half = _mm512_extracti64x4_epi64(bytes, 1);
+        out += 32;
+    }
+    __m128i x = _mm256_castsi256_si128(half);
+    if (n & 16) {
+        _mm_storeu_si128((__m128i *)out, x);
+        x = _mm256_extracti128_si256(half, 1);
+        out += 16;
+    }
+    if (n & 8) {
+        _mm_storel_epi64((__m128i *)out, x);
+        x = _mm_srli_si128(x, 8);
+        out += 8;
+    }
+    uint64_t rest = (uint64_t)_mm_cvtsi128_si64(x);
+    if (n & 4) {
+        const uint32_t four = (uint32_t)rest;
+        __builtin_memcpy(out, &four, 4);
+        rest >>= 32;
+        out += 4;
+    }
+    for (size_t i = 0; i < (n & 3); i++) out[i] = (uint8_t)(rest >> (8 * i));
+}
+
 ALULA_AVX512_VNNI ALULA_INLINE void finish_row(const uint8_t *x, const float *gamma, const float *beta, const row_vectors *k, size_t rest,
                                                uint8_t *out) {
     const size_t blocks = (rest + 15) / 16;
@@ -91,7 +125,7 @@ ALULA_AVX512_VNNI ALULA_INLINE void finish_row(const uint8_t *x, const float *ga
                           : blocks == 2 ? normalized(x, gamma, beta, k, 2)
                           : blocks == 3 ? normalized(x, gamma, beta, k, 3)
                                         : normalized(x, gamma, beta, k, 4);
-    _mm512_mask_storeu_epi8(out, ((uint64_t)1 << rest) - 1, bytes);
+    store_bytes(out, bytes, rest);
 }
 
 ALULA_AVX512_VNNI static void normalize_rows(const alula_layernorm_u8_args *p, size_t first, size_t rows, const row_constants *constants) {
