@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// What torchvision and numpy gave; written by Fixtures/make_augmentation.py.
-private struct Golden: Decodable, Sendable {
+struct AugmentationGolden: Decodable, Sendable {
     struct Operation: Decodable, Sendable, CustomStringConvertible {
         let name: String
         let strength: Double
@@ -49,10 +49,10 @@ private struct Golden: Decodable, Sendable {
     let mixed: Mixed
     let signals: Signals
 
-    static let recorded: Golden = {
+    static let recorded: AugmentationGolden = {
         do {
             let data = try Data(contentsOf: URL(fileURLWithPath: fixture("augmentation.json")))
-            return try JSONDecoder().decode(Golden.self, from: data)
+            return try JSONDecoder().decode(AugmentationGolden.self, from: data)
         } catch {
             fatalError("Tests/AlulaDataTests/Fixtures/augmentation.json: \(error)")
         }
@@ -62,10 +62,10 @@ private struct Golden: Decodable, Sendable {
 }
 
 @Suite struct AugmentationGoldenTests {
-    private let golden = Golden.recorded
+    private let golden = AugmentationGolden.recorded
 
-    @Test(arguments: Golden.recorded.operations)
-    fileprivate func operationsGiveTorchvisionsBytes(_ expected: Golden.Operation) throws {
+    @Test(arguments: AugmentationGolden.recorded.operations)
+    func operationsGiveTorchvisionsBytes(_ expected: AugmentationGolden.Operation) throws {
         let operation = try #require(ImageOperation(rawValue: expected.name))
         let result = operation.applied(to: try golden.image(), strength: expected.strength)
         let differing = zip(result.bytes, expected.bytes).count { $0 != $1 }

@@ -147,7 +147,8 @@ struct Quantize: ParsableCommand {
         return calibration
     }
 
-    private func compared(_ float: Graph, _ quantized: Graph, _ loaders: [() throws -> [Sample]]) throws -> Sensitivity {
+    private func compared(_ float: Graph, _ quantized: Graph, _ loaders: [() throws -> [Sample]]) throws -> Sensitivity
+    {
         var sensitivity = try naming(model) { try Sensitivity(float, quantized, threads: threads) }
         for loader in loaders.prefix(Quantize.comparedSamples) {
             guard let sample = try loader().first else { continue }

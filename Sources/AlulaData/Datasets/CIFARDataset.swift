@@ -66,7 +66,8 @@ public struct CIFARDataset: Dataset {
         (self.variant, self.files, count) = (variant, files, chosen?.count ?? labels.count)
         guard count > 0 else {
             throw DataError(
-                folder, "has no record left for split '\(split.rawValue)' (\(holdOut.share) of each class are held out)")
+                folder, "has no record left for split '\(split.rawValue)' (\(holdOut.share) of each class are held out)"
+            )
         }
         classes = try CIFARDataset.names(variant, folder)
     }
