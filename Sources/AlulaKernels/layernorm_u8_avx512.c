@@ -142,7 +142,7 @@ ALULA_AVX512_VNNI static void normalize_rows(const alula_layernorm_u8_args *p, s
     }
 }
 
-ALULA_AVX512_VNNI void alula_layernorm_u8_avx512(const void *args, size_t begin, size_t end, void *scratch) {
+ALULA_AVX512_VNNI void alula_layernorm_u8_avx512vnni(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_layernorm_u8_args *p = args;
     for (size_t first = begin; first < end; first += ROWS) {

@@ -16,8 +16,10 @@ static const checked_kernel kernels[] = {
 };
 
 static const checked_row_kernel row_kernels[] = {
-    {"attention_u8 avx512vnni", check_attention, alula_attention_u8_avx512vnni}, {"attention_u8 avx2", check_attention, alula_attention_u8_avx2},
-    {"layernorm_u8 avx512", check_layernorm, alula_layernorm_u8_avx512},         {"layernorm_u8 avx2", check_layernorm, alula_layernorm_u8_avx2},
+    {"attention_u8 avx512vnni", check_attention, alula_attention_u8_avx512vnni},
+    {"attention_u8 avx2", check_attention, alula_attention_u8_avx2},
+    {"layernorm_u8 avx512vnni", check_layernorm, alula_layernorm_u8_avx512vnni},
+    {"layernorm_u8 avx2", check_layernorm, alula_layernorm_u8_avx2},
 };
 
 int main(int count, char **arguments) {
