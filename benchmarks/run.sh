@@ -4,6 +4,8 @@
 #
 #   benchmarks/run.sh [--rounds 6] [--runs 15]
 #
+# MSW-Transformer follows with ONNX Runtime and OpenVINO on the graph that Alula exports.
+#
 # ALULA_BENCH_MODELS lists the models; by default all six, which takes an hour the first time, half of it to make and quantize them.
 # ALULA_BENCH_PYTHON names a Python that has benchmarks/peers/requirements.txt; by default a virtual environment is made (about 3 GB).
 # ALULA_BENCH_FOLDER is where the models are kept (about 4 GB).
@@ -40,4 +42,5 @@ done
 for name in "${names[@]}"; do
     "$python" $peers/bench.py --models-dir "$folder" --photos "$photos" --model "$name" --alula .build/release/alula "$@"
 done
+"$python" $peers/msw.py --models-dir "$folder" --alula .build/release/alula "$@"
 "$python" $peers/plot.py

@@ -74,21 +74,61 @@ private func mixerBranch(_ editor: inout GraphEditor, _ branch: ValueID, _ x: Va
         // The later of two candidates: its result is fresh in cache, and the earlier one is then any other operand.
         let sides = [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])]
             .sorted { editor.producer($0.0) ?? -1 > editor.producer($1.0) ?? -1 }
-        for (x, residual) in sides {
-            guard let producer = editor.producer(x), editor.hasSingleUse(x), editor.graph[residual].constant == nil
-            else { continue }
+        for (x, residual) in sides where editor.graph[residual].constant == nil {
+            let moves = movedRows(x, editor)
+            guard let producer = editor.producer(moves.last.map { editor.graph.nodes[$0].inputs[0] } ?? x) else {
+                continue
+            }
             let layer = editor.graph.nodes[producer]
             guard layer.op.isWeighted, layer.op.weightedActivation == nil, layer.input(WeightedOperand.residual).isNone,
-                editor.graph.type(layer.inputs[0]).dataType == .f32
+                editor.hasSingleUse(layer.outputs[0]), editor.graph.type(layer.inputs[0]).dataType == .f32
             else { continue }
             var inputs = layer.inputs
+            if !moves.isEmpty {
+                guard case .linear = layer.op else { continue }
+                inputs[0] = try moveRows(of: inputs[0], moves, before: index, &editor)
+            }
             while inputs.count < WeightedOperand.residual { inputs.append(.none) }
             inputs.append(residual)
-            editor.fuse(producer, into: index, layer.op, inputs)
+            editor.fuse(moves.first ?? producer, into: index, layer.op, inputs)
             break
         }
     }
     return editor.finished()
+}
+
+/// Reshapes and rolls that give `x` and leave its rows along the last axis whole, the last of them first: windows of tokens put together
+/// again. A linear layer before them may as well come after them.
+private func movedRows(_ x: ValueID, _ editor: GraphEditor) -> [Int] {
+    var (moves, value): ([Int], ValueID) = ([], x)
+    while let index = editor.producer(value), editor.hasSingleUse(value) {
+        let node = editor.graph.nodes[index]
+        let (from, to) = (editor.graph.shape(node.inputs[0]), editor.graph.shape(value))
+        switch node.op {
+        case .reshape where from.rank > 0 && to.rank > 0 && from.last == to.last: break
+        case .roll(let roll) where roll.axis != to.rank - 1: break
+        default: return moves
+        }
+        moves.append(index)
+        value = node.inputs[0]
+    }
+    return moves
+}
+
+/// The same moves of other rows.
+private func moveRows(
+    of x: ValueID, _ moves: [Int], before index: Int, _ editor: inout GraphEditor
+) throws(CompilerError) -> ValueID {
+    var result = x
+    for move in moves.reversed() {
+        var op = editor.graph.nodes[move].op
+        if case .reshape(let reshape) = op {
+            let rows = reshape.shape.dimensions.dropLast()
+            op = .reshape(Reshape(Shape(rows + [editor.graph.shape(result).last])))
+        }
+        result = try editor.insert(op, [result], before: index)
+    }
+    return result
 }
 
 /// An activation behind a convolution, linear layer or addition into it.

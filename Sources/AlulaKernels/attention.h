@@ -35,6 +35,29 @@ ALULA_INLINE alula_attention_layout alula_attention_u8_layout(const alula_attent
     return l;
 }
 
+// The same for AVX-512 VNNI, which works on bytes.
+enum { ALULA_ATTENTION_VNNI_QUERIES = 8 };
+typedef struct {
+    size_t keys, values;              // padded tokens_k and value_dim: multiples of 16
+    size_t key_panel, value_panel, key_terms, scores, weights, sums;   // byte offsets, multiples of 64
+    size_t bytes;
+} alula_attention_vnni_layout;
+
+ALULA_INLINE alula_attention_vnni_layout alula_attention_vnni_layout_of(const alula_attention_shape *s) {
+    alula_attention_vnni_layout l;
+    size_t at = 0;
+    l.keys = alula_round_up((size_t)s->tokens_k, 16);
+    l.values = alula_round_up((size_t)s->value_dim, 16);
+    l.key_panel = alula_attention_take(&at, alula_round_up((size_t)s->key_dim, 4) * l.keys);
+    l.value_panel = alula_attention_take(&at, alula_round_up((size_t)s->tokens_k, 4) * l.values);
+    l.key_terms = alula_attention_take(&at, l.keys * sizeof(int32_t));
+    l.scores = alula_attention_take(&at, ALULA_ATTENTION_VNNI_QUERIES * l.keys * sizeof(int32_t));
+    l.weights = alula_attention_take(&at, ALULA_ATTENTION_VNNI_QUERIES * l.keys);
+    l.sums = alula_attention_take(&at, ALULA_ATTENTION_VNNI_QUERIES * l.values * sizeof(int32_t));
+    l.bytes = at;
+    return l;
+}
+
 ALULA_INLINE alula_attention_layout alula_attention_f32_layout(const alula_attention_shape *s) {
     alula_attention_layout l = {0};
     size_t at = 0;

@@ -9,9 +9,9 @@
 // Families that have a scalar and an AVX2 version; table_u8 and the wide ones have one for AVX-512 too.
 #define ALULA_GENERAL_FAMILIES(X, isa) ALULA_GENERAL_FAMILIES_WITHOUT_TABLE(X, isa) X(table_u8, isa)
 #define ALULA_GENERAL_FAMILIES_WITHOUT_TABLE(X, isa) ALULA_NARROW_FAMILIES(X, isa) ALULA_WIDE_FAMILIES(X, isa)
-#define ALULA_WIDE_FAMILIES(X, isa) X(unary_f32, isa)
+#define ALULA_WIDE_FAMILIES(X, isa) X(attention_u8, isa) X(layernorm_u8, isa) X(unary_f32, isa)
 #define ALULA_NARROW_FAMILIES(X, isa) \
-    X(attention_u8, isa) X(layernorm_u8, isa) X(pool_mixer_u8, isa) X(pool_u8, isa) X(mean_u8, isa) X(binary_u8, isa) \
+    X(pool_mixer_u8, isa) X(pool_u8, isa) X(mean_u8, isa) X(binary_u8, isa) \
     X(quantize, isa) X(dequantize, isa) X(matmul_f32, isa) X(attention_f32, isa) X(layernorm_f32, isa) X(softmax_f32, isa) \
     X(affine_f32, isa) X(pool_mixer_f32, isa) X(pool_f32, isa) X(reduce_f32, isa) X(top_k_f32, isa) \
     X(resample_f32, isa) X(resample_u8, isa) X(binary_f32, isa) X(select_f32, isa) X(copy, isa) X(fill, isa) X(gather, isa)

@@ -134,6 +134,32 @@ private func shapeOf(_ graph: Graph) -> [String] { graph.nodes.map { $0.op.name 
             """, ["linear"]
         ),
         (
+            "the residual of windows that were put together again",
+            """
+            const @w : f32[6,4]
+            const @b : f32[6]
+            input %x : f32[2,3,4]
+            input %y : f32[1,6,6]
+            %0 = linear(%x, @w, bias=@b) : f32[2,3,6]
+            %1 = reshape(%0) shape=1,6,6 : f32[1,6,6]
+            %2 = roll(%1) axis=1 shift=2 : f32[1,6,6]
+            %3 = add(%y, %2) : f32[1,6,6]
+            output %3
+            """, ["reshape", "roll", "linear"]
+        ),
+        (
+            "a move that cuts rows stays behind its layer",
+            """
+            const @w : f32[6,4]
+            input %x : f32[2,3,4]
+            input %y : f32[2,9,2]
+            %0 = linear(%x, @w) : f32[2,3,6]
+            %1 = reshape(%0) shape=2,9,2 : f32[2,9,2]
+            %2 = add(%y, %1) : f32[2,9,2]
+            output %2
+            """, ["linear", "reshape", "add"]
+        ),
+        (
             "two averaged heads into one",
             """
             const @w1 : f32[5,6]

@@ -45,6 +45,7 @@ import Testing
         try write("batches.meta.txt", (0..<10).map { "name\($0)" }.joined(separator: "\n") + "\n\n")
         let ten = try CIFARDataset(.cifar10, folder: folder, split: .train)
         #expect(ten.count == 5 && ten.target(3) == .class(4) && ten.classes[4] == "name4")
+        #expect(message { _ = try CIFARDataset(.cifar10, folder: folder, split: .val) }.contains("split 'val'"))
         guard case .image(let last) = try ten.example(4) else { throw DataError("", "no image") }
         #expect(last.bytes[0] == 5)
 
@@ -52,7 +53,36 @@ import Testing
         #expect(message { _ = try CIFARDataset(.cifar100, folder: folder, split: .train) }.contains("multiple"))
         try write("train.bin", record([0, 100], 0))
         #expect(message { _ = try CIFARDataset(.cifar100, folder: folder, split: .train) }.contains("label 100"))
-        #expect(message { _ = try CIFARDataset(.cifar100, folder: folder, split: .val) }.contains("split 'val'"))
+    }
+
+    @Test func cifarHoldsOutTheSameShareOfEveryClass() throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        // A record's pixels are its number, over two of the five files.
+        func records(_ range: Range<Int>) -> [UInt8] {
+            range.flatMap { [UInt8($0 % 3)] + [UInt8](repeating: UInt8($0), count: 3072) }
+        }
+        try write("data_batch_1.bin", records(0..<40))
+        try write("data_batch_2.bin", records(40..<57))
+        for part in 3...5 { try write("data_batch_\(part).bin", records(57..<60)) }
+        func numbers(_ split: DataSplit, _ holdOut: HoldOut) throws -> [Int] {
+            let set = try CIFARDataset(.cifar10, folder: folder, split: split, holdOut: holdOut)
+            return try (0..<set.count).map { index in
+                guard case .image(let image) = try set.example(index) else { throw DataError("", "no image") }
+                let number = Int(image.bytes[0])
+                #expect(set.target(index) == .class(number % 3))
+                if number < 57 { #expect(set.name(index).hasSuffix("[\(number < 40 ? number : number - 40)]")) }
+                return number
+            }
+        }
+        let all = (Array(0..<57) + Array(repeating: Array(57..<60), count: 3).joined()).sorted()
+        let holdOut = HoldOut(share: 0.25, seed: 3)
+        let (train, val) = (try numbers(.train, holdOut), try numbers(.val, holdOut))
+        #expect((train + val).sorted() == all)
+        // 22 records a class, of which 5.5 are rounded to 6.
+        for label in 0..<3 { #expect(val.count { $0 % 3 == label } == 6) }
+        #expect(try numbers(.val, holdOut) == val)
+        #expect(try numbers(.val, HoldOut(share: 0.25, seed: 4)) != val)
+        #expect(try numbers(.train, HoldOut(share: 0)) == Array(0..<57) + [57, 58, 59, 57, 58, 59, 57, 58, 59])
     }
 
     // MARK: Folders
@@ -174,6 +204,10 @@ import Testing
     func batchesHoldEveryExampleOnce() throws {
         let set = try CIFARDataset(.cifar100, folder: shared("data/cifar-100-binary"), split: .test)
         #expect(set.count == 5000 && set.classes[0] == "apple")
+        let val = try CIFARDataset(.cifar100, folder: shared("data/cifar-100-binary"), split: .val)
+        var counts = [Int](repeating: 0, count: 100)
+        for index in 0..<val.count { if case .class(let label) = val.target(index) { counts[label] += 1 } }
+        #expect(counts == Array(repeating: 20, count: 100))
         let loader = BatchLoader(set, batchSize: 64, shufflingBy: 9)
         let batches = loader.batches(epoch: 2)
         #expect(batches.count == 79 && batches.last?.count == 8)

@@ -110,6 +110,33 @@ import Testing
         #expect((json["inputs"] as? [[String: Any]])?.map { $0["index"] as? Int } == [0, 1, 2])
     }
 
+    /// With one class and one record that has it, the calibration error is what the record's probability lacks to 1.
+    @Test func longRecordingsAreJudgedByAllTheirWindows() throws {
+        let (model, int8, record) = (folder.file("m.alula"), folder.file("q.alula"), folder.file("long.hea"))
+        let labels = try folder.write("labels.txt", Data("10\n".utf8))
+        try Tool.succeed("create", "msw-transformer-tiny", "-o", model, "--classes", "1", "--labels", labels)
+        try Tool.succeed("create", "ecg-sample", "-o", record, "--seconds", "26", "--rhythm", "pvc")
+        let text = try String(contentsOfFile: record, encoding: .utf8) + "#Dx: 10\n"
+        try text.write(toFile: record, atomically: true, encoding: .utf8)
+        let run = try Tool.succeed("run", model, record, "--json").json()
+        let scores = try #require(run["inputs"] as? [[String: Any]]).compactMap {
+            ($0["top"] as? [[String: Any]])?.first?["score"] as? Double
+        }
+        #expect(scores.count == 3 && Set(scores).count == 3)
+        let data = "wfdb:" + folder.path
+        let json = try Tool.succeed("evaluate", model, "--data", data, "--json").json()
+        #expect(json["samples"] as? Int == 1 && json["inputs"] as? Int == 3)
+        let error = try #require(json["ece"] as? Double)
+        #expect(abs(1 - error - scores.reduce(0, +) / 3) < 1e-6)
+
+        for (wanted, found) in [(2, 2), (9, 3)] {
+            let json = try Tool.succeed(
+                "quantize", model, "-o", int8, "--calibrate", data, "--samples", String(wanted), "--json"
+            ).json()
+            #expect(json["samples"] as? Int == found)
+        }
+    }
+
     @Test func dataThatDoNotFitAreNamed() throws {
         let (model, signal) = (folder.file("m.alula"), folder.file("s.alula"))
         let labels = try folder.write("labels.txt", Data("A\nB\n".utf8))

@@ -31,6 +31,19 @@ import Testing
         #expect(bytes[0] == bytes[1] && bytes[0] != bytes[2], "the seed alone decides")
     }
 
+    @Test func aSignalModelTakesAnotherRate() throws {
+        let (model, record) = (folder.file("m.alula"), folder.file("a.hea"))
+        let json = try Tool.succeed("create", "msw-transformer-tiny", "-o", model, "--rate", "500", "--json").json()
+        let file = try ModelFile(contentsOf: model)
+        #expect(file.graph.shape(file.graph.inputs[0]).dimensions == [1, 1, 5000, 12])
+        #expect(try #require(file.metadata[ModelFile.Key.preprocess]).contains(#""rate":500"#))
+        // As many tokens as at 100 Hz: only the first layer has more weights, for patches of 50 samples instead of 10.
+        #expect(json["parameters"] as? Int == 228_000 + 40 * 12 * 64)
+        try Tool.succeed("create", "ecg-sample", "-o", record)
+        try Tool.succeed("run", model, record)
+        #expect(try Tool.alula(["create", "edgevit-xxs", "-o", model, "--rate", "500"]).status == 2)
+    }
+
     @Test func aSignalModelIsQuantizedAndVerified() throws {
         let (model, int8, data) = (folder.file("m.alula"), folder.file("q.alula"), folder.file("ecg.safetensors"))
         try Tool.succeed("create", "msw-transformer-tiny", "-o", model, "--input", "12x230")

@@ -192,6 +192,9 @@ import Testing
         try expectFailure(
             ["create", "image-sample", "-o", folder.file("no/x.png")], naming: "no/x.png", saying: "No such file")
         try expectFailure(
+            ["create", "ecg-sample", "-o", folder.file("no/x.hea")], naming: "no/x.hea",
+            saying: "there is no folder \(folder.file("no"))")
+        try expectFailure(
             ["run", sample.quantized, sample.picture, "-o", folder.file("no/out.safetensors")],
             naming: "no/out.safetensors",
             saying: "No such file")

@@ -26,7 +26,7 @@ from pathlib import Path
 import alula
 import common
 from quantize import size
-from runtimes import RUNTIMES, model_file
+from runtimes import RUNTIMES, model_file, runtime_of
 
 WORKER = Path(__file__).with_name("worker.py")
 PACKAGES = ("onnxruntime", "openvino", "nncf", "executorch", "ai-edge-litert", "litert-torch", "ai-edge-quantizer",
@@ -43,7 +43,7 @@ class Setting:
 class Contender:
     name: str
     folder: Path
-    image: Path
+    input: Path
     binary: Path
 
     def model(self, precision: str) -> Path:
@@ -60,8 +60,8 @@ class Contender:
             except alula.AlulaFailed as failure:
                 raise RuntimeError(failure) from None
         if not model.exists():
-            raise RuntimeError(f"skipped: {model.name} is missing (run quantize.py first)")
-        command = [sys.executable, WORKER, self.name, model, self.image, f"--threads={setting.threads}",
+            raise RuntimeError(f"skipped: {model.name} is missing (make it first)")
+        command = [sys.executable, WORKER, runtime_of(self.name), model, self.input, f"--threads={setting.threads}",
                    f"--runs={runs}"]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
@@ -122,7 +122,7 @@ def report(contenders: list[Contender], samples: dict, dropped: dict) -> list[di
             if contender.name in by_name:
                 rows[contender.name] = {**summary(by_name[contender.name]),
                                         "file_bytes": size(contender.model(setting.precision))}
-            else:
+            elif (setting, contender.name) in dropped:
                 rows[contender.name] = {"error": dropped[setting, contender.name]}
         results.append({"precision": setting.precision, "threads": setting.threads, "ratio": ratio(by_name),
                         "rows": rows})

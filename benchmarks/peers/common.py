@@ -99,7 +99,7 @@ def machine() -> dict:
     info = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines())
     info = {key.strip(): value.strip() for key, value in info.items()}
     flags = info["flags"].split()
-    wanted = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_vbmi", "avx512_bf16", "amx_int8")
+    wanted = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512vbmi", "avx512_bf16", "amx_int8")
     return {"cpu": info["model name"], "vendor": info["vendor_id"], "family": int(info["cpu family"]),
             "model": int(info["model"]), "logical_cpus": len(Path("/proc/cpuinfo").read_text().split("\n\n")) - 1,
             "flags": {flag: flag in flags for flag in wanted}, "system": f"{platform.system()} {platform.machine()}"}

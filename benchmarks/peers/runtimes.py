@@ -148,9 +148,14 @@ RUNTIMES: dict[str, type] = {
 }
 
 
-def model_file(folder: Path, runtime: str, precision: str) -> Path:
+def runtime_of(contender: str) -> str:
+    """A runtime may take part with several models: `onnxruntime-s8s8` is ONNX Runtime."""
+    return contender.split("-")[0]
+
+
+def model_file(folder: Path, contender: str, precision: str) -> Path:
     """Where `quantize.py` puts, and every other script finds, a peer's model."""
-    return folder / f"{runtime}_{precision}{RUNTIMES[runtime].suffix}"
+    return folder / f"{contender}_{precision}{RUNTIMES[runtime_of(contender)].suffix}"
 
 
 def logits(run: Run, images: np.ndarray) -> np.ndarray:

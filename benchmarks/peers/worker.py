@@ -1,6 +1,8 @@
 """Measures one peer in a process of its own and prints one JSON object.
 
     worker.py RUNTIME MODEL INPUT.safetensors [--threads 1] [--runs 20] [--warmup 5]
+
+The input is the first sample of the file's only tensor.
 """
 from __future__ import annotations
 
@@ -26,21 +28,21 @@ def reset_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def measure(name: str, model: Path, image: np.ndarray, threads: int, runs: int, warmup: int) -> dict:
+def measure(name: str, model: Path, sample: np.ndarray, threads: int, runs: int, warmup: int) -> dict:
     runtime = RUNTIMES[name]()
     reset_peak()
     base = memory("VmRSS")
     start = time.perf_counter()
     run = runtime.load(model, threads)
     loaded = time.perf_counter()
-    run(image)
+    run(sample)
     first = time.perf_counter()
     for _ in range(warmup):
-        run(image)
+        run(sample)
     times, cpu = np.empty(runs), np.empty(runs)
     for i in range(runs):
         begin, begin_cpu = time.perf_counter(), time.process_time()
-        run(image)
+        run(sample)
         times[i], cpu[i] = time.perf_counter() - begin, time.process_time() - begin_cpu
     p50, p90 = np.percentile(times, (50, 90)) * 1e3
     return {"threads": threads, "runs": runs, "p50_ms": p50, "p90_ms": p90, "min_ms": times.min() * 1e3,
@@ -59,8 +61,8 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=5)
     a = parser.parse_args()
     with safe_open(a.input, "numpy") as file:
-        image = np.ascontiguousarray(file.get_slice("pixel_values")[:1])
-    print(json.dumps(measure(a.runtime, a.model, image, a.threads, a.runs, a.warmup)))
+        sample = np.ascontiguousarray(file.get_slice(next(iter(file.keys())))[:1])
+    print(json.dumps(measure(a.runtime, a.model, sample, a.threads, a.runs, a.warmup)))
 
 
 if __name__ == "__main__":

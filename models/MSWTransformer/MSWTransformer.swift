@@ -78,6 +78,7 @@ public enum MSWTransformer {
             create: { (request) throws(ModelError) in
                 var configuration = try MSWTransformerConfiguration(architecture: request.architecture)
                 configuration.classes = request.classes ?? defaultClasses
+                if let rate = request.rate { configuration.setRate(rate) }
                 if let (leads, length) = request.input { (configuration.leads, configuration.length) = (leads, length) }
                 return try build(configuration, checkpoint(configuration, .training, seed: request.seed))
             },

@@ -63,6 +63,12 @@ public struct MSWTransformerConfiguration: Sendable, Equatable {
     /// `msw-transformer`, or `msw-transformer-tiny` for devices with less than 64 KiB of working memory.
     public init(architecture name: String) throws(ModelError) { try apply(architecture: name) }
 
+    /// Patches and an input that last as long at `rate` samples a second as these do at 100.
+    mutating func setRate(_ rate: Double) {
+        patch = max(1, Int((Double(patch) * rate / 100).rounded()))
+        length = max(1, Int((Double(length) * rate / 100).rounded()))
+    }
+
     /// Replaces patch, width, heads, layers and windows by those of a preset.
     public mutating func apply(architecture name: String) throws(ModelError) {
         switch hyphenated(name) {

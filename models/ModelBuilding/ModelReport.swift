@@ -55,10 +55,13 @@ public struct ModelFamily: Sendable {
         public var classes: Int?
         /// Height and width of an image, leads and samples of a signal.
         public var input: (Int, Int)?
+        /// Samples a second of a signal; nil: those that the architecture's defaults are for.
+        public var rate: Double?
         public var seed: UInt64
 
-        public init(architecture: String, classes: Int?, input: (Int, Int)?, seed: UInt64) {
+        public init(architecture: String, classes: Int?, input: (Int, Int)?, rate: Double? = nil, seed: UInt64) {
             (self.architecture, self.classes, self.input, self.seed) = (architecture, classes, input, seed)
+            self.rate = rate
         }
     }
 

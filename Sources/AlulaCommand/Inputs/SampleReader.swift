@@ -99,13 +99,18 @@ struct SampleReader: Sendable {
 
     /// The windows of a recording, one after another.
     private func recording(_ path: String) throws -> SampleSet {
-        let recording = try naming(path) { try ECGRecording(contentsOf: path) }
-        let (signal, prepared) = try naming(path) { try self.prepared(recording) }
-        let notes =
-            prepared.missing.isEmpty
-            ? [] : ["\(path): leads taken as zero: \(prepared.missing.joined(separator: ", "))"]
-        return SampleSet(
-            count: signal.windowCount(prepared), load: { .tensor(signal.input(prepared, window: $0)) }, notes: notes)
+        try naming(path) {
+            let (signal, prepared) = try self.prepared(ECGRecording(contentsOf: path))
+            var windows = windows(signal, prepared)
+            if !prepared.missing.isEmpty {
+                windows.notes = ["\(path): leads taken as zero: \(prepared.missing.joined(separator: ", "))"]
+            }
+            return windows
+        }
+    }
+
+    private func windows(_ signal: SignalPreprocessor, _ prepared: SignalPreprocessor.Prepared) -> SampleSet {
+        SampleSet(count: signal.windowCount(prepared)) { .tensor(signal.input(prepared, window: $0)) }
     }
 
     private func prepared(_ recording: ECGRecording) throws -> (SignalPreprocessor, SignalPreprocessor.Prepared) {
@@ -123,6 +128,13 @@ struct SampleReader: Sendable {
     }
 
     // MARK: Examples
+
+    /// The windows of a recording, one after another; anything else is one by itself.
+    func windows(of example: Example) throws -> SampleSet {
+        guard case .recording(let recording) = example else { return SampleSet(count: 1) { _ in example } }
+        let (signal, prepared) = try prepared(recording)
+        return windows(signal, prepared)
+    }
 
     /// The input of an example; of a recording its first window.
     func sample(of example: Example) throws -> Sample {

@@ -18,6 +18,8 @@ struct Evaluation {
     private var multiple = MultiLabelMetrics(classCount: 0)
     /// Of models that decide about every class: examples by class that is true and class that was decided.
     private var joint: [Int] = []
+    /// Runs of the model so far: examples, or their windows.
+    private(set) var inputs = 0
 
     init(_ path: String, _ options: SessionOptions) throws {
         self.path = path
@@ -58,11 +60,22 @@ struct Evaluation {
         }
     }
 
+    /// By class. A recording of several windows has the mean of their probabilities.
+    private mutating func probabilities(_ example: Example) throws -> [Double] {
+        let windows = try reader.windows(of: example)
+        var sums = [Double](repeating: 0, count: outputCount)
+        for index in 0..<windows.count {
+            try reader.sample(of: windows.load(index)).set(on: session)
+            session.run()
+            sums = zip(sums, scoring.probabilities(try session.outputFloats(0))).map(+)
+        }
+        inputs += windows.count
+        return sums.map { $0 / Double(windows.count) }
+    }
+
     /// Runs one example; gives the classes that the model decided on.
     mutating func add(_ example: Example, _ target: Target) throws -> [Int] {
-        try reader.sample(of: example).set(on: session)
-        session.run()
-        let probabilities = scoring.probabilities(try session.outputFloats(0))
+        let probabilities = try probabilities(example)
         switch target {
         case .unlabelled: throw Failure(nil, "has no label")
         case .class(let index):

@@ -33,6 +33,16 @@ func naming<Result>(_ file: String, _ body: () throws -> Result) throws -> Resul
     }
 }
 
+/// `naming` for a file that `body` writes: where its folder is missing, the failure says which.
+func writing<Result>(_ file: String, _ body: () throws -> Result) throws -> Result {
+    do { return try naming(file, body) } catch {
+        guard let end = file.lastIndex(of: "/"), end > file.startIndex, !isDirectory(String(file[..<end])) else {
+            throw error
+        }
+        throw Failure(file, "No such file or directory: there is no folder \(file[..<end])")
+    }
+}
+
 /// The message of an error of any of the package's kinds.
 func cause(of error: any Error) -> String {
     switch error {

@@ -73,7 +73,7 @@ struct Bench: ParsableCommand {
         if untilFirstResult { return try reportFirstResult() }
         var results: [Measurement] = []
         for count in threads.counts { results.append(try measure(count)) }
-        if let trace { try naming(trace) { try AtomicFile.write(Array(traceJSON(results).text.utf8), to: trace) } }
+        if let trace { try writing(trace) { try AtomicFile.write(Array(traceJSON(results).text.utf8), to: trace) } }
         format.print(json(results), text: results.map(text).joined(separator: "\n"))
     }
 

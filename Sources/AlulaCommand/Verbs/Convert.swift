@@ -94,7 +94,7 @@ struct Convert: ParsableCommand {
             graph = try naming(source) { try Pass.run(Pass.folding + Pass.floatOnly, on: graph) }
         }
         let file = ModelFile(graph: graph, metadata: metadata)
-        try naming(output) { try file.write(to: output) }
+        try writing(output) { try file.write(to: output) }
         let seconds = Double(alula_clock_nanoseconds() - start) / 1e9
         if format.json {
             Console.write(json(report, notes, seconds, source: try weights.record()).text + "\n")

@@ -47,7 +47,7 @@ extension Convert {
             notes.append(quantizationNote(graph))
             try naming(source.weights) { try Golden.add(to: &file, seed: 0) }
         }
-        try naming(output) { try file.write(to: output) }
+        try writing(output) { try file.write(to: output) }
         let report = ONNXReport(model: model, result: result, notes: notes)
         let seconds = Double(alula_clock_nanoseconds() - start) / 1e9
         format.print(

@@ -59,7 +59,7 @@ struct CreateImageSample: ParsableCommand {
     @OptionGroup var format: OutputOptions
 
     func run() throws {
-        try naming(output) {
+        try writing(output) {
             let image = try SampleImage.wing(width: size.width, height: size.height)
             try CreateImageSample.varied(image, seed: seed).write(toPNG: output)
         }

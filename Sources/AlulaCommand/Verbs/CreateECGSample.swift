@@ -39,7 +39,7 @@ struct CreateECGSample: ParsableCommand {
 
     func run() throws {
         let recording = ECGSimulator(rhythm: rhythm, rate: rate, seconds: seconds, seed: seed).recording()
-        try naming(output) {
+        try writing(output) {
             try recording.write(toWFDB: output, comments: ["Rhythm: \(rhythm.rawValue)", "Simulated"])
         }
         let header = output.hasSuffix(".hea") ? output : output + ".hea"

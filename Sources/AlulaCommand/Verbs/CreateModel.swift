@@ -28,6 +28,7 @@ struct CreateModel: ParsableCommand {
 
               alula create edgevit-xxs -o edgevit.alula --classes 100 --input 32x32
               alula create msw-transformer-tiny -o ecg.alula --classes 5 --input 12x1000
+              alula create msw-transformer -o ecg500.alula --rate 500
             """)
 
     @Argument(help: ArgumentHelp("The architecture.", valueName: "arch"))
@@ -44,6 +45,12 @@ struct CreateModel: ParsableCommand {
             "Height and width of pictures, or leads and samples of signals. Default: as published.", valueName: "size"))
     var input: InputSize?
 
+    @Option(
+        help: ArgumentHelp(
+            "Samples a second of signals; patches and the default input last as long at any rate. Default: 100.",
+            valueName: "hz"))
+    var rate: Double?
+
     @Option(help: ArgumentHelp("Names of the classes: a text file with one a line, or JSON.", valueName: "file"))
     var labels: String?
 
@@ -58,12 +65,19 @@ struct CreateModel: ParsableCommand {
                 "\(architecture) is no architecture; known are \(Architectures.names.joined(separator: ", ")).")
         }
         if let classes, classes < 1 { throw ValidationError("--classes must be at least 1.") }
+        if let rate {
+            guard (20...10_000).contains(rate) else { throw ValidationError("--rate lies in 20…10000.") }
+            guard Architectures.family(named: architecture)?.input == .signal else {
+                throw ValidationError("--rate is for models of signals.")
+            }
+        }
     }
 
     func run() throws {
         guard let family = Architectures.family(named: architecture) else { return }
         let request = ModelFamily.Request(
-            architecture: architecture, classes: classes, input: input.map { ($0.first, $0.second) }, seed: seed)
+            architecture: architecture, classes: classes, input: input.map { ($0.first, $0.second) }, rate: rate,
+            seed: seed)
         let model: ModelFamily.Model
         do throws(ModelError) { model = try family.create(request) } catch { throw Failure(output, error.message) }
         var metadata: [String: String] = [:]
@@ -74,7 +88,8 @@ struct CreateModel: ParsableCommand {
                 try naming(output) { try ImagePreprocessor.standard(height: shape[1], width: shape[2]) }.json
         case .signal:
             metadata[ModelFile.Key.task] = ModelFile.multiLabelTask
-            metadata[ModelFile.Key.preprocess] = SignalPreprocessor.standard(leads: shape[3], length: shape[2])?.json
+            metadata[ModelFile.Key.preprocess] =
+                SignalPreprocessor.standard(leads: shape[3], length: shape[2], rate: rate ?? 100)?.json
         }
         if let labels {
             let names = try Labels.read(labels)
@@ -84,7 +99,7 @@ struct CreateModel: ParsableCommand {
             metadata[ModelFile.Key.labels] = JSON.strings(names).text
         }
         let file = ModelFile(graph: model.graph, metadata: metadata)
-        try naming(output) { try file.write(to: output) }
+        try writing(output) { try file.write(to: output) }
         let report = model.report
         let keys: [(String, JSON)] = [
             ("output", .string(output)), ("architecture", .string(report.architecture)),

@@ -10,7 +10,8 @@ struct Evaluate: ParsableCommand {
         abstract: "Measures a model on labelled data.",
         discussion: """
             DATA is one of \(DataLocation.forms). Models that pick one class get accuracy and a confusion matrix; models that decide
-            about every class get F1 by the model's thresholds (0.5 without), and areas under the ROC and precision-recall curves.
+            about every class get F1 by the model's thresholds (0.5 without), and areas under the ROC and precision-recall curves. A
+            recording longer than the model's input is cut into windows, and has the mean of their probabilities.
 
             Example:
 
@@ -86,10 +87,11 @@ struct Evaluate: ParsableCommand {
         if let saveThresholds { try save(evaluations[0], to: saveThresholds) }
         if let html {
             let page = EvaluationPage(title: model, data: description, samples: dataset.count, results: results)
-            try naming(html) { try AtomicFile.write(Array(page.text.utf8), to: html) }
+            try writing(html) { try AtomicFile.write(Array(page.text.utf8), to: html) }
         }
         let share = compare == nil ? nil : Double(agreement) / Double(dataset.count)
-        format.print(json(results, share, dataset.count), text: text(results, share, dataset.count))
+        let counts = (samples: dataset.count, inputs: evaluations[0].inputs)
+        format.print(json(results, share, counts), text: text(results, share, counts))
     }
 
     private var description: String { "\(data.path), split \(split.rawValue)" }
@@ -101,15 +103,17 @@ struct Evaluate: ParsableCommand {
         var file = evaluation.file
         file.metadata[ModelFile.Key.task] = ModelFile.multiLabelTask
         file.metadata[ModelFile.Key.thresholds] = JSON.array(thresholds.map { .number($0) }).text
-        try naming(path) { try file.write(to: path) }
+        try writing(path) { try file.write(to: path) }
     }
 
     // MARK: Reporting
 
-    private func json(_ results: [EvaluationResult], _ agreement: Double?, _ count: Int) -> JSON {
+    private typealias Counts = (samples: Int, inputs: Int)
+
+    private func json(_ results: [EvaluationResult], _ agreement: Double?, _ counts: Counts) -> JSON {
         var members: [(String, JSON)] = [
             ("model", .string(model)), ("data", .string(data.path)), ("split", .string(split.rawValue)),
-            ("samples", .integer(count)),
+            ("samples", .integer(counts.samples)), ("inputs", .integer(counts.inputs)),
         ]
         members += results[0].json
         if results.count == 2, let compare, let agreement {
@@ -121,8 +125,9 @@ struct Evaluate: ParsableCommand {
         return .object(members)
     }
 
-    private func text(_ results: [EvaluationResult], _ agreement: Double?, _ count: Int) -> String {
-        var text = "\(model) on \(count) samples of \(description)\n" + results[0].summary
+    private func text(_ results: [EvaluationResult], _ agreement: Double?, _ counts: Counts) -> String {
+        let windows = counts.inputs == counts.samples ? "" : ", \(counts.inputs) windows,"
+        var text = "\(model) on \(counts.samples) samples\(windows) of \(description)\n" + results[0].summary
         text += results[0].classTable(limit: 30)
         if results.count == 2, let compare, let agreement {
             text += "\(compare)\n" + results[1].summary

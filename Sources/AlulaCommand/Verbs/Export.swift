@@ -112,7 +112,7 @@ private struct SafetensorsExport {
 
     private func put(_ name: String, _ bytes: [UInt8], in folder: String) throws {
         let path = folder + "/" + name
-        try naming(path) { try AtomicFile.write(bytes, to: path) }
+        try writing(path) { try AtomicFile.write(bytes, to: path) }
     }
 
     private func writeWeights(to path: String) throws {

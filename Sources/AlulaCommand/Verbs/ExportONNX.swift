@@ -13,7 +13,7 @@ struct ONNXFileExport {
     }
 
     func write(to path: String, quantized: Bool, _ format: OutputOptions) throws {
-        try naming(path) { try export.write(to: path) }
+        try writing(path) { try export.write(to: path) }
         let operators = export.operators
         let bytes = try naming(path) { try Bytes(mapping: path).count }
         let kinds = operators.sorted { ($1.count, $0.name) < ($0.count, $1.name) }.map { "\($0.count) \($0.name)" }

@@ -92,7 +92,7 @@ struct Quantize: ParsableCommand {
         }
         try naming(model) { try Golden.add(to: &result, seed: seed) }
         let sensitivity = try compared(float, result.graph, loaders)
-        try naming(output) { try result.write(to: output) }
+        try writing(output) { try result.write(to: output) }
 
         let seconds = Double(alula_clock_nanoseconds() - start) / 1e9
         let sizes = (before: try size(model), after: try size(output))
@@ -101,11 +101,20 @@ struct Quantize: ParsableCommand {
             text: text(sensitivity, sizes, calibration.samples, seconds))
     }
 
-    /// Readers of at most `--samples` inputs, in the order of the data.
-    private func loaders(_ reader: SampleReader) throws -> [() throws -> Sample] {
+    /// Readers of at most `--samples` inputs, in the order of the data; each gives those of one example. Where there are fewer recordings
+    /// than samples, each gives as many of its windows as its share is; `--seed` picks them.
+    private func loaders(_ reader: SampleReader) throws -> [() throws -> [Sample]] {
         let chosen = Subset(try calibrate.dataset(reader, split: split), choosing: samples, seed: seed)
         return (0..<chosen.count).map { index in
-            { try naming(chosen.name(index)) { try reader.sample(of: chosen.example(index)) } }
+            let share = samples / chosen.count + (index < samples % chosen.count ? 1 : 0)
+            return {
+                try naming(chosen.name(index)) {
+                    let windows = try reader.windows(of: chosen.example(index))
+                    let order = ExampleOrder(count: windows.count, seed: seed &+ UInt64(index))
+                    let picked = order.indices(epoch: 0, prefix: min(share, windows.count)).sorted()
+                    return try picked.map { try reader.sample(of: windows.load($0)) }
+                }
+            }
         }
     }
 
@@ -118,7 +127,7 @@ struct Quantize: ParsableCommand {
         }
     }
 
-    private func calibrated(_ graph: Graph, _ loaders: [() throws -> Sample]) throws -> Calibration {
+    private func calibrated(_ graph: Graph, _ loaders: [() throws -> [Sample]]) throws -> Calibration {
         let method: CalibrationMethod =
             switch method {
             case .minmax: .minMax
@@ -128,18 +137,22 @@ struct Quantize: ParsableCommand {
         var calibration = try naming(model) { try Calibration(graph, method: method, threads: threads) }
         var progress = Progress("calibrating", total: loaders.count)
         for loader in loaders {
-            let values = try floats(try loader())
-            try naming(calibrate.path) { try calibration.observe([values]) }
+            for sample in try loader() {
+                let values = try floats(sample)
+                try naming(calibrate.path) { try calibration.observe([values]) }
+            }
             progress.advance()
         }
         progress.finish()
         return calibration
     }
 
-    private func compared(_ float: Graph, _ quantized: Graph, _ loaders: [() throws -> Sample]) throws -> Sensitivity {
+    private func compared(_ float: Graph, _ quantized: Graph, _ loaders: [() throws -> [Sample]]) throws -> Sensitivity
+    {
         var sensitivity = try naming(model) { try Sensitivity(float, quantized, threads: threads) }
         for loader in loaders.prefix(Quantize.comparedSamples) {
-            let values = try floats(try loader())
+            guard let sample = try loader().first else { continue }
+            let values = try floats(sample)
             try naming(model) { try sensitivity.observe([values]) }
         }
         return sensitivity

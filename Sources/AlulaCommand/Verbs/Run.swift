@@ -95,11 +95,11 @@ struct Run: ParsableCommand {
                 isPositive: scoring.isMultiLabel ? candidate.isPositive : place == 0)
         }
         let drawing = try naming(outcome.file) { try Drawing(path: outcome.file, results: results).svg() }
-        try naming(path) { try AtomicFile.write(Array(drawing.utf8), to: path) }
+        try writing(path) { try AtomicFile.write(Array(drawing.utf8), to: path) }
     }
 
     private func write(_ stacked: [[UInt8]], count: Int, _ session: Session, to path: String) throws {
-        try naming(path) {
+        try writing(path) {
             var writer = SafetensorsWriter(padding: false)
             for (index, bytes) in stacked.enumerated() {
                 let type = session.outputType(index)

@@ -32,7 +32,8 @@ public struct BatchMixing: Sendable, Equatable {
         var share = random.beta(takesCut ? cutmix : mixup)
         let partners = Array(inputs.reversed())
         if takesCut {
-            let box = BatchMixing.box(height, width, share: 1 - share, using: &random)
+            let middle = (y: random.integer(0..<height), x: random.integer(0..<width))
+            let box = BatchMixing.box(height, width, share: 1 - share, middle: middle)
             let channels = inputs[0].count / (height * width)
             for index in inputs.indices {
                 for y in box.rows {
@@ -53,25 +54,25 @@ public struct BatchMixing: Sendable, Equatable {
         return share
     }
 
-    private static func mixed(_ a: [Float], _ b: [Float], _ share: Double) -> [Float] {
+    package static func mixed(_ a: [Float], _ b: [Float], _ share: Double) -> [Float] {
         zip(a, b).map { Float(share) * $0 + Float(1 - share) * $1 }
     }
 
-    /// A box of `share` of the area around a random middle, cut at the edges. Signals of one row are cut over all of their height.
-    private static func box(
-        _ height: Int, _ width: Int, share: Double, using random: inout SplitMix64
+    /// A box of `share` of the area around its middle, cut at the edges (as torchvision's CutMix). Signals of one row are cut over all of
+    /// their height.
+    package static func box(
+        _ height: Int, _ width: Int, share: Double, middle: (y: Int, x: Int)
     ) -> (rows: Range<Int>, columns: Range<Int>) {
-        func range(_ size: Int, _ length: Double) -> Range<Int> {
-            let middle = random.integer(0..<size)
-            let half = Int((Double(size) * length / 2).rounded())
+        func range(_ size: Int, _ middle: Int, _ length: Double) -> Range<Int> {
+            let half = Int(0.5 * length * Double(size))
             return max(0, middle - half)..<min(size, middle + half)
         }
-        if height == 1 { return (0..<1, range(width, share)) }
-        return (range(height, share.squareRoot()), range(width, share.squareRoot()))
+        if height == 1 { return (0..<1, range(width, middle.x, share)) }
+        return (range(height, middle.y, share.squareRoot()), range(width, middle.x, share.squareRoot()))
     }
 }
 
-/// Replaces a box of a prepared picture by noise (Zhong et al., AAAI 2020): area 2 % to a third, aspect 0.3 to 3.3.
+/// Replaces a box of a prepared picture by noise (Zhong et al., AAAI 2020): area 2 to 33 %, aspect 0.3 to 3.3.
 public struct RandomErasing: Sendable, Equatable {
     public var probability: Double
 
@@ -82,9 +83,9 @@ public struct RandomErasing: Sendable, Equatable {
         guard random.chance(probability) else { return }
         let channels = input.count / (height * width)
         for _ in 0..<10 {
-            let area = Double(height * width) * random.uniform(0.02...1.0 / 3)
+            let area = Double(height * width) * random.uniform(0.02...0.33)
             let aspect = 0.3 * pow(11, random.unit())
-            let (h, w) = (Int((area * aspect).squareRoot().rounded()), Int((area / aspect).squareRoot().rounded()))
+            let (h, w) = sides(area: area, aspect: aspect)
             guard h > 0, w > 0, h < height, w < width else { continue }
             let (top, left) = (random.integer(0..<height - h + 1), random.integer(0..<width - w + 1))
             for y in top..<top + h {

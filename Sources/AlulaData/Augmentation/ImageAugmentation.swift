@@ -40,7 +40,8 @@ public struct ImageAugmentation: Sendable, Equatable {
     }
 }
 
-/// One operation of RandAugment. Strength lies in -1…1; 0 leaves the picture as it is.
+/// One operation of RandAugment, each with the bytes that torchvision gives for Pillow's pictures. Strength lies in -1…1; 0 leaves the
+/// picture as it is, and 1 is RandAugment's largest magnitude. Those that have no magnitude there are blended in by theirs.
 public enum ImageOperation: String, Sendable, CaseIterable {
     case brightness, contrast, saturation, sharpness, posterize, solarize, autoContrast, equalize
     case rotate, shearX, shearY, translateX, translateY
@@ -48,7 +49,7 @@ public enum ImageOperation: String, Sendable, CaseIterable {
     public func applied(to image: Image, strength: Double) -> Image {
         guard strength != 0 else { return image }
         switch self {
-        case .brightness: return image.mapped { Image.clamped(Double($0) * (1 + 0.9 * strength)) }
+        case .brightness: return image.mapped { Image.blended(0, $0, 1 + 0.9 * strength) }
         case .contrast: return image.contrasted(1 + 0.9 * strength)
         case .saturation: return image.saturated(1 + 0.9 * strength)
         case .sharpness: return image.sharpened(1 + 0.9 * strength)
@@ -72,8 +73,19 @@ public enum ImageOperation: String, Sendable, CaseIterable {
     }
 }
 
+/// Sides of a box by its area and their ratio, as torchvision rounds them.
+package func sides(area: Double, aspect: Double) -> (Int, Int) {
+    let (long, short) = ((area * aspect).squareRoot(), (area / aspect).squareRoot())
+    return (Int(long.rounded(.toNearestOrEven)), Int(short.rounded(.toNearestOrEven)))
+}
+
 extension Image {
     static func clamped(_ value: Double) -> UInt8 { UInt8(max(0, min(255, value.rounded()))) }
+
+    /// Pillow's `Image.blend`: from `a` at factor 0 over `b` at 1 and beyond, in f32 and cut off, not rounded.
+    static func blended(_ a: UInt8, _ b: UInt8, _ factor: Double) -> UInt8 {
+        UInt8(max(0, min(255, Float(a) + Float(factor) * Float(Int(b) - Int(a)))))
+    }
 
     func mapped(_ transform: (UInt8) -> UInt8) -> Image {
         let table = (0...255).map { transform(UInt8($0)) }
@@ -86,8 +98,11 @@ extension Image {
     /// Moved by up to `distance` pixels each way, with black where nothing was: a random crop of the padded picture.
     func shifted(upTo distance: Int, using random: inout SplitMix64) -> Image {
         let right = random.integer(-distance..<distance + 1)
-        let down = random.integer(-distance..<distance + 1)
-        return right == 0 && down == 0 ? self : gathered { x, y in (x + right, y + down) }
+        return moved(fromRight: right, fromBelow: random.integer(-distance..<distance + 1))
+    }
+
+    package func moved(fromRight right: Int, fromBelow down: Int) -> Image {
+        right == 0 && down == 0 ? self : gathered { x, y in (x + right, y + down) }
     }
 
     /// A part with `scale` of the area and an aspect of 3/4 to 4/3, resized to the whole's size (torchvision's RandomResizedCrop).
@@ -95,7 +110,7 @@ extension Image {
         for _ in 0..<10 {
             let area = Double(width * height) * random.uniform(scale)
             let aspect = exp(random.uniform(log(3.0 / 4)...log(4.0 / 3)))
-            let (w, h) = (Int((area * aspect).squareRoot().rounded()), Int((area / aspect).squareRoot().rounded()))
+            let (w, h) = sides(area: area, aspect: aspect)
             guard w > 0, h > 0, w <= width, h <= height else { continue }
             let (left, top) = (random.integer(0..<width - w + 1), random.integer(0..<height - h + 1))
             return try part(left, top, w, h).resized(width: width, height: height, filter: .bilinear)
@@ -103,7 +118,7 @@ extension Image {
         return self
     }
 
-    private func part(_ left: Int, _ top: Int, _ width: Int, _ height: Int) -> Image {
+    package func part(_ left: Int, _ top: Int, _ width: Int, _ height: Int) -> Image {
         var cut: [UInt8] = []
         cut.reserveCapacity(3 * width * height)
         for y in top..<top + height {
@@ -133,28 +148,29 @@ extension Image {
         return gathered { x, y in
             let (dx, dy) = (Double(x) - middleX, Double(y) - middleY)
             return (
-                Int((a * dx + b * dy + middleX + right).rounded()), Int((c * dx + d * dy + middleY + down).rounded())
+                Int((a * dx + b * dy + middleX + right + 0.5).rounded(.down)),
+                Int((c * dx + d * dy + middleY + down + 0.5).rounded(.down))
             )
         }
     }
 
     /// Luma of ITU-R 601, as Pillow converts to gray.
-    private func gray(_ pixel: Int) -> Double {
-        0.299 * Double(bytes[3 * pixel]) + 0.587 * Double(bytes[3 * pixel + 1]) + 0.114 * Double(bytes[3 * pixel + 2])
+    private func gray(_ pixel: Int) -> UInt8 {
+        let (red, green, blue) = (Int(bytes[3 * pixel]), Int(bytes[3 * pixel + 1]), Int(bytes[3 * pixel + 2]))
+        return UInt8((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16)
     }
 
     func contrasted(_ factor: Double) -> Image {
-        let mean = (0..<width * height).reduce(0.0) { $0 + gray($1) } / Double(width * height)
-        return mapped { Image.clamped(mean + (Double($0) - mean) * factor) }
+        let sum = (0..<width * height).reduce(0) { $0 + Int(gray($1)) }
+        let mean = Image.clamped(Double(sum) / Double(width * height))
+        return mapped { Image.blended(mean, $0, factor) }
     }
 
     func saturated(_ factor: Double) -> Image {
         var result = bytes
         for pixel in 0..<width * height {
             let level = gray(pixel)
-            for place in 3 * pixel..<3 * pixel + 3 {
-                result[place] = Image.clamped(level + (Double(bytes[place]) - level) * factor)
-            }
+            for place in 3 * pixel..<3 * pixel + 3 { result[place] = Image.blended(level, bytes[place], factor) }
         }
         return Image(uncheckedWidth: width, height: height, bytes: result)
     }
@@ -170,8 +186,8 @@ extension Image {
                     for row in y - 1...y + 1 {
                         for column in x - 1...x + 1 { sum += Int(bytes[3 * (row * width + column) + channel]) }
                     }
-                    let (smooth, place) = (Double(sum) / 13, 3 * (y * width + x) + channel)
-                    result[place] = Image.clamped(smooth + (Double(bytes[place]) - smooth) * factor)
+                    let (smooth, place) = (UInt8((2 * sum + 13) / 26), 3 * (y * width + x) + channel)
+                    result[place] = Image.blended(smooth, bytes[place], factor)
                 }
             }
         }
@@ -184,8 +200,9 @@ extension Image {
             guard let low = values.firstIndex(where: { $0 > 0 }), let high = values.lastIndex(where: { $0 > 0 }),
                 low < high
             else { return nil }
+            let scale = 255 / Double(high - low)
             return (0...255).map { level in
-                let target = 255 * Double(level - low) / Double(high - low)
+                let target = max(0, min(255, Double(level) * scale - Double(low) * scale)).rounded(.down)
                 return Image.clamped(Double(level) + share * (target - Double(level)))
             }
         }
@@ -194,12 +211,13 @@ extension Image {
     /// Towards the picture whose channels each have a flat histogram.
     func equalized(share: Double) -> Image {
         remapped { values in
-            let total = values.reduce(0, +)
-            var below = 0
+            let step = (values.reduce(0, +) - (values.last { $0 > 0 } ?? 0)) / 255
+            guard step > 0 else { return nil }
+            var below = step / 2
             return values.enumerated().map { level, count in
-                let target = 255 * (Double(below) + Double(count) / 2) / Double(total)
+                let target = min(255, below / step)
                 below += count
-                return Image.clamped(Double(level) + share * (target - Double(level)))
+                return Image.clamped(Double(level) + share * Double(target - level))
             }
         }
     }

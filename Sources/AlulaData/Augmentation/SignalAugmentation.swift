@@ -25,7 +25,8 @@ public struct SignalAugmentation: Sendable, Equatable {
         precondition(leads > 0 && input.count % leads == 0, "samples without all leads")
         let count = input.count / leads
         if shift > 0 {
-            SignalAugmentation.shift(&input, by: Int(Double(count) * random.uniform(-shift...shift)) * leads)
+            let samples = Int(Double(count) * random.uniform(-shift...shift))
+            SignalAugmentation.shift(&input, leads: leads, by: samples)
         }
         if amplitude > 0 {
             let factor = Float(1 + random.uniform(-amplitude...amplitude))
@@ -36,7 +37,7 @@ public struct SignalAugmentation: Sendable, Equatable {
         if timeMask > 0, random.chance(timeMask) {
             let length = random.integer(0..<count / 10 + 1)
             let start = random.integer(0..<count - length + 1)
-            for place in start * leads..<(start + length) * leads { input[place] = 0 }
+            SignalAugmentation.silence(&input, leads: leads, start..<start + length)
         }
         if leadDropout > 0 {
             let kept = random.integer(0..<leads)
@@ -49,17 +50,31 @@ public struct SignalAugmentation: Sendable, Equatable {
     private func addWander(_ input: inout [Float], _ leads: Int, _ rate: Double, _ random: inout SplitMix64) {
         for lead in 0..<leads {
             let (frequency, phase) = (random.uniform(0.05...0.5), random.uniform(0...2 * .pi))
-            let height = wander * random.unit()
-            for sample in 0..<input.count / leads {
-                input[sample * leads + lead] += Float(height * sin(2 * .pi * frequency * Double(sample) / rate + phase))
-            }
+            SignalAugmentation.addSine(
+                &input, leads: leads, lead: lead, perSample: frequency / rate, phase: phase,
+                height: wander * random.unit())
         }
     }
 
-    /// Moves all numbers to the right (or left, below zero), zeros coming in.
-    private static func shift(_ input: inout [Float], by distance: Int) {
-        guard distance != 0 else { return }
-        let zeros = [Float](repeating: 0, count: min(input.count, abs(distance)))
-        input = distance > 0 ? zeros + input.dropLast(zeros.count) : input.dropFirst(zeros.count) + zeros
+    // MARK: What the drawn numbers do
+
+    /// Adds `height * sin(2 pi * perSample * sample + phase)` to one lead.
+    package static func addSine(
+        _ input: inout [Float], leads: Int, lead: Int, perSample: Double, phase: Double, height: Double
+    ) {
+        for sample in 0..<input.count / leads {
+            input[sample * leads + lead] += Float(height * sin(2 * .pi * perSample * Double(sample) + phase))
+        }
+    }
+
+    /// Moves all leads to later samples (or earlier ones, below zero), zeros coming in.
+    package static func shift(_ input: inout [Float], leads: Int, by samples: Int) {
+        guard samples != 0 else { return }
+        let zeros = [Float](repeating: 0, count: min(input.count, abs(samples) * leads))
+        input = samples > 0 ? zeros + input.dropLast(zeros.count) : input.dropFirst(zeros.count) + zeros
+    }
+
+    package static func silence(_ input: inout [Float], leads: Int, _ samples: Range<Int>) {
+        for place in samples.lowerBound * leads..<samples.upperBound * leads { input[place] = 0 }
     }
 }

@@ -55,9 +55,14 @@ public enum DataLocation: Sendable, Equatable {
         public var minimumLikelihood: Double
         /// Numbers of one input of the model.
         public var inputLength: Int
+        /// What is `val` in data without such a part.
+        public var holdOut: HoldOut
 
-        public init(split: DataSplit = .all, rate: Double = 100, minimumLikelihood: Double = 0, inputLength: Int = 0) {
-            (self.split, self.rate) = (split, rate)
+        public init(
+            split: DataSplit = .all, rate: Double = 100, minimumLikelihood: Double = 0, inputLength: Int = 0,
+            holdOut: HoldOut = HoldOut()
+        ) {
+            (self.split, self.rate, self.holdOut) = (split, rate, holdOut)
             (self.minimumLikelihood, self.inputLength) = (minimumLikelihood, inputLength)
         }
     }
@@ -65,8 +70,10 @@ public enum DataLocation: Sendable, Equatable {
     /// Opens the data set; nil for `tensors`, which are cut into inputs by a model's shape.
     public func open(_ options: Options) throws(DataError) -> (any Dataset)? {
         switch self {
-        case .cifar10(let folder): try CIFARDataset(.cifar10, folder: folder, split: options.split)
-        case .cifar100(let folder): try CIFARDataset(.cifar100, folder: folder, split: options.split)
+        case .cifar10(let folder):
+            try CIFARDataset(.cifar10, folder: folder, split: options.split, holdOut: options.holdOut)
+        case .cifar100(let folder):
+            try CIFARDataset(.cifar100, folder: folder, split: options.split, holdOut: options.holdOut)
         case .images(let folder): try ImageFolder(folder: folder, split: options.split)
         case .wfdb(let folder): try RecordFolder(folder: folder, split: options.split)
         case .int16(let folder): try Int16Dataset(folder: folder, split: options.split, length: options.inputLength)
