@@ -9,6 +9,7 @@
 #if __has_include(<pthread.h>) && __has_include(<signal.h>) && !defined(__wasi__)
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,7 +18,7 @@
 
 enum { MAXIMUM_THREADS = 64, CACHE_LINE = 64 };
 
-/// A thread that waits longer sleeps. Waking it costs several times as much as the longest step of a small model takes.
+/// A thread that waits longer sleeps, or lets others run in the middle of a run. Waking it costs several times as much as the longest step of a small model takes.
 static const uint64_t spin_nanoseconds = 40000;
 
 typedef struct {
@@ -49,16 +50,21 @@ static inline void pause_briefly(void) {
 #endif
 }
 
-/// Returns when `word` is no longer `old`.
-static void wait_for_change(alula_pool *pool, atomic_uint *word, unsigned old) {
+/// Whether `word` is no longer `old`, after up to the pool's spinning time.
+static bool spin_for_change(const alula_pool *pool, atomic_uint *word, unsigned old) {
     const uint64_t start = alula_clock_nanoseconds();
     do {
         for (int attempt = 0; attempt < 64; attempt++) {
-            if (atomic_load_explicit(word, memory_order_acquire) != old) return;
+            if (atomic_load_explicit(word, memory_order_acquire) != old) return true;
             pause_briefly();
         }
     } while (alula_clock_nanoseconds() - start < pool->spin);
+    return false;
+}
 
+/// Returns when `word` is no longer `old`.
+static void wait_for_change(alula_pool *pool, atomic_uint *word, unsigned old) {
+    if (spin_for_change(pool, word, old)) return;
     // Either this thread sees the new word, or the one that changes it sees `sleeping` and wakes it: both orders are
     // sequentially consistent, and the lock closes the gap between the check and the sleep.
     pthread_mutex_lock(&pool->mutex);
@@ -81,8 +87,12 @@ void alula_pool_barrier(alula_pool *pool) {
     if (atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel) + 1 == (unsigned)pool->threads) {
         atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
         change(pool, &pool->generation, generation + 1);
-    } else {
+    } else if (pool->spin == 0) {
         wait_for_change(pool, &pool->generation, generation);
+    } else if (!spin_for_change(pool, &pool->generation, generation)) {
+        // The others are at work, so this will not take long. A thread that sleeps is woken on the core of the one that wakes it, and two threads
+        // that take turns at sleeping then share that core for good, while another is idle; two that are ready to run do not.
+        while (atomic_load_explicit(&pool->generation, memory_order_acquire) == generation) sched_yield();
     }
 }
 
