@@ -21,6 +21,10 @@ void alula_pair_u8_neon(const void *args, size_t begin, size_t end, void *scratc
 void alula_pair_u8_neondot(const void *args, size_t begin, size_t end, void *scratch);
 void alula_pair_u8_i8mm(const void *args, size_t begin, size_t end, void *scratch);
 void alula_pair_u8_simd128(const void *args, size_t begin, size_t end, void *scratch);
+void alula_pair_f32_scalar(const void *args, size_t begin, size_t end, void *scratch);
+void alula_pair_f32_avx2(const void *args, size_t begin, size_t end, void *scratch);
+void alula_pair_f32_avx512vnni(const void *args, size_t begin, size_t end, void *scratch);
+void alula_pair_f32_neon(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_f32_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_f32_avx2(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_f32_avx512(const void *args, size_t begin, size_t end, void *scratch);

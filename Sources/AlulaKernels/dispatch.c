@@ -15,6 +15,7 @@ static const alula_kernel_table scalar_table = {
     .conv_f32 = alula_conv_f32_scalar,
     .depthwise_f32 = alula_depthwise_f32_scalar,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
+    .pair_f32 = alula_pair_f32_scalar,
     // All other families.
     ALULA_GENERAL_FAMILIES(ENTRY, scalar)
 };
@@ -36,6 +37,7 @@ static const alula_kernel_table avx2_table = {
     .conv_f32 = alula_conv_f32_avx2,
     .depthwise_f32 = alula_depthwise_f32_avx2,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
+    .pair_f32 = alula_pair_f32_avx2,
     // All other families.
     ALULA_GENERAL_FAMILIES(ENTRY, avx2)
 };
@@ -51,6 +53,7 @@ static const alula_kernel_table avxvnni_table = {
     .conv_f32 = alula_conv_f32_avx2,
     .depthwise_f32 = alula_depthwise_f32_avx2,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
+    .pair_f32 = alula_pair_f32_avx2,
     // All other families.
     ALULA_GENERAL_FAMILIES(ENTRY, avx2)
 };
@@ -66,6 +69,7 @@ static const alula_kernel_table avx512vnni_table = {
     .conv_f32 = alula_conv_f32_avx512,
     .depthwise_f32 = alula_depthwise_f32_avx2,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
+    .pair_f32 = alula_pair_f32_avx512vnni,
     // All other families: the AVX2 versions, but for what gains from wider registers.
     ALULA_NARROW_FAMILIES(ENTRY, avx2)
     ALULA_WIDE_FAMILIES(ENTRY, avx512vnni)
@@ -114,6 +118,7 @@ static const alula_kernel_table *const tables[ALULA_ISA_COUNT] = {
         .conv_f32 = alula_conv_f32_neon,                   \
         .depthwise_f32 = alula_depthwise_f32_neon,         \
         .conv_transpose_f32 = alula_conv_transpose_f32_scalar, \
+        .pair_f32 = alula_pair_f32_neon,                   \
         ALULA_GENERAL_FAMILIES_WITHOUT_TABLE(ENTRY, scalar) \
         ENTRY(table_u8, neon)                              \
     };
@@ -159,6 +164,7 @@ static const alula_kernel_table simd128_table = {
     .conv_f32 = alula_conv_f32_scalar,
     .depthwise_f32 = alula_depthwise_f32_scalar,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
+    .pair_f32 = alula_pair_f32_scalar,
     // All other families: the scalar versions, which the compiler vectorises with the same instructions.
     ALULA_GENERAL_FAMILIES(ENTRY, scalar)
 };

@@ -5,7 +5,7 @@ enum KernelFamily: Sendable, CaseIterable {
     case convU8S8, depthwiseU8S8, convTransposeU8S8, pairU8, attentionU8, layerNormU8, poolMixerU8, poolU8, meanU8,
         binaryU8, tableU8
     case quantize, dequantize
-    case convF32, depthwiseF32, convTransposeF32, matmulF32, attentionF32, layerNormF32, softmaxF32, affineF32,
+    case convF32, depthwiseF32, convTransposeF32, pairF32, matmulF32, attentionF32, layerNormF32, softmaxF32, affineF32,
         poolMixerF32
     case poolF32, reduceF32, topKF32, resampleF32, resampleU8, unaryF32, binaryF32, selectF32
     case copy, fill, gather
@@ -29,6 +29,7 @@ enum KernelFamily: Sendable, CaseIterable {
         case .convF32: table.conv_f32
         case .depthwiseF32: table.depthwise_f32
         case .convTransposeF32: table.conv_transpose_f32
+        case .pairF32: table.pair_f32
         case .matmulF32: table.matmul_f32
         case .attentionF32: table.attention_f32
         case .layerNormF32: table.layernorm_f32
@@ -68,6 +69,7 @@ enum KernelFamily: Sendable, CaseIterable {
         case .convF32: "conv_f32"
         case .depthwiseF32: "depthwise_f32"
         case .convTransposeF32: "conv_transpose_f32"
+        case .pairF32: "pair_f32"
         case .matmulF32: "matmul_f32"
         case .attentionF32: "attention_f32"
         case .layerNormF32: "layernorm_f32"

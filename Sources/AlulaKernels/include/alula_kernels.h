@@ -105,6 +105,11 @@ size_t alula_conv_f32_scratch(const alula_conv_f32_args *args);
 
 // f32 depthwise: weight [taps][round16(C)]. Items: output rows, batch * out_h. (conv_f32 args)
 
+// Two f32 convolutions in a row, as alula_pair_u8.
+typedef struct { alula_conv_f32_args first, second; int32_t depthwise; } alula_pair_f32_args;
+size_t alula_pair_f32_scratch(const alula_pair_f32_args *args);
+size_t alula_pair_f32_rows(const alula_window *second);
+
 // f32 transposed convolution, weight [in_c][kernel_h][kernel_w][out_c / groups], any stride/groups. window's in_* is the (smaller) input, out_* the output;
 // out[y * stride_h - pad_top + ky * dilation_h, ...] += in[y, ...] * w. Items: output pixels; summed in order of input taps ky, kx, channel. (conv_f32 args)
 
@@ -289,7 +294,7 @@ typedef struct {
     alula_isa isa;
     const char *name;             // "scalar", "avx2", "avxvnni", "avx512vnni", "neon", "neondot", "i8mm", "simd128"
     alula_kernel conv_u8s8, depthwise_u8s8, conv_transpose_u8s8, pair_u8, attention_u8, layernorm_u8, pool_mixer_u8, pool_u8, mean_u8, binary_u8, table_u8, quantize, dequantize;
-    alula_kernel conv_f32, depthwise_f32, conv_transpose_f32, matmul_f32, attention_f32, layernorm_f32, softmax_f32, affine_f32, pool_mixer_f32,
+    alula_kernel conv_f32, depthwise_f32, conv_transpose_f32, pair_f32, matmul_f32, attention_f32, layernorm_f32, softmax_f32, affine_f32, pool_mixer_f32,
         pool_f32, reduce_f32, top_k_f32, resample_f32, resample_u8, unary_f32, binary_f32, select_f32;
     alula_kernel copy, fill, gather;
 } alula_kernel_table;

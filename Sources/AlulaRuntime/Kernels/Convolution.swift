@@ -78,6 +78,20 @@ extension StepBuilder {
     private mutating func bindFloat(_ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue)
         throws(RuntimeError)
     {
+        var (arguments, layout) = try floatArguments(layer, node, x, result)
+        if layout == .taps {
+            try append(.depthwiseF32, arguments, items: layer.items(depthwise: true))
+        } else {
+            try append(
+                .convF32, arguments, items: layer.items(depthwise: false), grain: tileGrain,
+                scratch: alula_conv_f32_scratch(&arguments))
+        }
+    }
+
+    /// An f32 layer's arguments, and the layout of its weights.
+    mutating func floatArguments(
+        _ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue
+    ) throws(RuntimeError) -> (alula_conv_f32_args, Layout) {
         guard node.input(WeightedOperand.multiplier).isNone, node.input(WeightedOperand.table).isNone else {
             throw unsupported("multiplier and table belong to int8 weights")
         }
@@ -94,13 +108,7 @@ extension StepBuilder {
         arguments.pad_row = try paddingRowF32()
         arguments.output = result.pointer()
         arguments.activation = try layerFunction(layer.activation)
-        if layout == .taps {
-            try append(.depthwiseF32, arguments, items: layer.items(depthwise: true))
-        } else {
-            try append(
-                .convF32, arguments, items: layer.items(depthwise: false), grain: tileGrain,
-                scratch: alula_conv_f32_scratch(&arguments))
-        }
+        return (arguments, layout)
     }
 
     mutating func bind(_ op: ConvTranspose2D, _ node: Node) throws(RuntimeError) {

@@ -1,7 +1,7 @@
 import AlulaGraph
 import AlulaKernels
 
-// Two int8 layers in a row run as one step in bands of rows: what lies between them needs no memory in the arena. The MLP
+// Two layers in a row, both int8 or both f32, run as one step in bands of rows: what lies between them needs no memory in the arena. The MLP
 // of a transformer block is such a pair, and so are the convolutions at a network's beginning, whose images are large.
 
 /// How a node and the next one run.
@@ -14,7 +14,7 @@ enum LayerPair: Equatable {
     case spatial
 }
 
-/// By node: whether it and the next node run as one step. Both are int8 layers, nothing else reads what lies between them,
+/// By node: whether it and the next node run as one step. Both are layers of one element type, nothing else reads what lies between them,
 /// and that is two bands or more.
 func layerPairs(_ graph: Graph) -> [LayerPair] {
     var result = [LayerPair](repeating: .none, count: graph.nodes.count)
@@ -27,7 +27,7 @@ func layerPairs(_ graph: Graph) -> [LayerPair] {
         let (first, second) = (graph.nodes[index], graph.nodes[index + 1])
         let hidden = first.outputs[0]
         guard second.inputs[0] == hidden, readers[Int(hidden.index)] == 1, first.input(WeightedOperand.residual).isNone,
-            isInt8(graph, first), isInt8(graph, second)
+            let type = elementType(graph, first), type == elementType(graph, second)
         else { continue }
         if isRowwise(graph, first), isRowwise(graph, second) {
             result[index] = isWorthBands(graph, first, second) ? .rowwise : .none
@@ -43,12 +43,19 @@ private func isWorthBands(_ graph: Graph, _ first: Node, _ second: Node) -> Bool
     guard let layer = weightedLayer(graph, second, asRows: isRowwise(graph, second)) else { return false }
     var window = layer.window
     let isNarrower = graph.shape(first.outputs[0]).last >= graph.shape(second.outputs[0]).last
-    return Int(window.out_h) >= 2 * alula_pair_u8_rows(&window) && (isNarrower || window.kernel_h > 1)
+    let isFloat = graph.type(second.outputs[0]).dataType == .f32
+    let rows = isFloat ? alula_pair_f32_rows(&window) : alula_pair_u8_rows(&window)
+    return Int(window.out_h) >= 2 * rows && (isNarrower || window.kernel_h > 1)
 }
 
-private func isInt8(_ graph: Graph, _ node: Node) -> Bool {
-    graph.type(node.inputs[0]).dataType == .u8 && graph.type(node.outputs[0]).dataType == .u8
-        && graph[node.inputs[0]].constant == nil
+/// The type that a layer reads and writes: u8, f32, or nil for a node that is none such.
+private func elementType(_ graph: Graph, _ node: Node) -> DataType? {
+    let (x, weight) = (node.inputs[0], node.input(WeightedOperand.weight))
+    let type = graph.type(x).dataType
+    guard type == .u8 || type == .f32, type == graph.type(node.outputs[0]).dataType, graph[x].constant == nil,
+        !weight.isNone, graph[weight].constant != nil
+    else { return nil }
+    return type
 }
 
 /// Whether the node is a layer whose output rows depend on the input rows at the same place only.
@@ -93,17 +100,28 @@ extension StepBuilder {
         // The kernel puts its own band in the place of this address.
         let placeholder = UnsafeMutableRawPointer(bitPattern: Memory.alignment)!
         let hidden = BoundValue(id: between, type: graph.type(between), address: placeholder)
-        var arguments = alula_pair_u8_args()
+        let (items, grain) = (secondLayer.items(depthwise: true), kind == .rowwise ? tileGrain : 1)
         node -= 1  // for messages
         let x = try operand(first, WeightedOperand.x)
-        arguments.first = try int8Arguments(firstLayer, first, x, hidden).0
-        node += 1
-        let layout: Layout
-        (arguments.second, layout) = try int8Arguments(secondLayer, second, hidden, try result(second))
-        arguments.depthwise = layout == .taps ? 1 : 0
-        let window = arguments.second.window
-        try append(
-            .pairU8, arguments, items: Int(window.batch) * Int(window.out_h), grain: kind == .rowwise ? tileGrain : 1,
-            scratch: alula_pair_u8_scratch(&arguments), pair: kind)
+        if x.type.dataType == .u8 {
+            var arguments = alula_pair_u8_args()
+            arguments.first = try int8Arguments(firstLayer, first, x, hidden).0
+            node += 1
+            let layout: Layout
+            (arguments.second, layout) = try int8Arguments(secondLayer, second, hidden, try result(second))
+            arguments.depthwise = layout == .taps ? 1 : 0
+            try append(
+                .pairU8, arguments, items: items, grain: grain, scratch: alula_pair_u8_scratch(&arguments), pair: kind)
+        } else {
+            var arguments = alula_pair_f32_args()
+            arguments.first = try floatArguments(firstLayer, first, x, hidden).0
+            node += 1
+            let layout: Layout
+            (arguments.second, layout) = try floatArguments(secondLayer, second, hidden, try result(second))
+            arguments.depthwise = layout == .taps ? 1 : 0
+            try append(
+                .pairF32, arguments, items: items, grain: grain, scratch: alula_pair_f32_scratch(&arguments), pair: kind
+            )
+        }
     }
 }
