@@ -35,23 +35,50 @@ ALULA_AVX512_VNNI ALULA_INLINE __m256 spread(__m256i s1, __m256i s2, int64_t c) 
     return _mm512_cvtepi64_ps(_mm512_sub_epi64(_mm512_mul_epu32(squares, _mm512_set1_epi64(c)), _mm512_mul_epu32(sum, sum)));
 }
 
+// Of each row, sixteen sums of x, or of x * (x - 128); added to what is there.
+ALULA_AVX512_VNNI ALULA_INLINE __m512i partial_sums(__m512i sums, const uint8_t *x, __mmask64 valid, bool squares) {
+    const __m512i v = _mm512_maskz_loadu_epi8(valid, x);
+    return _mm512_dpbusd_epi32(sums, v, squares ? _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80)) : _mm512_set1_epi8(1));
+}
+
+// A row that fits a register needs no memory for its sums: the rows are read twice instead. `rows` is 1 to 16; the last stands for those missing.
+ALULA_AVX512_VNNI ALULA_INLINE __m512i narrow_sums(const uint8_t *in, size_t c, size_t rows, bool squares) {
+    const __mmask64 valid = c >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << c) - 1;
+    __m512i x[ROWS];
+    ALULA_UNROLL for (size_t row = 0; row < ROWS; row++) {
+        x[row] = partial_sums(_mm512_setzero_si512(), in + alula_min_size(row, rows - 1) * c, valid, squares);
+    }
+    return sums_of(x);
+}
+
+// The sums of any rows: both kinds from one reading.
+ALULA_AVX512_VNNI static void wide_sums(const uint8_t *in, size_t c, size_t rows, __m512i *sum, __m512i *squares) {
+    __m512i x[ROWS], y[ROWS];
+    for (size_t row = 0; row < ROWS; row++) {
+        const uint8_t *at = in + alula_min_size(row, rows - 1) * c;
+        x[row] = y[row] = _mm512_setzero_si512();
+        for (size_t i = 0; i < c; i += 64) {
+            const __mmask64 valid = c - i >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << (c - i)) - 1;
+            x[row] = partial_sums(x[row], at + i, valid, false);
+            y[row] = partial_sums(y[row], at + i, valid, true);
+        }
+    }
+    *sum = sums_of(x);
+    *squares = sums_of(y);
+}
+
 // The constants of `rows` rows; c <= 32768 keeps sums of x and of x * x within 31 bits. The latter is that of x * (x - 128), plus 128 times the former.
 ALULA_AVX512_VNNI static void constants_of(const alula_layernorm_u8_args *p, size_t first, size_t rows, row_constants *k) {
     const size_t c = (size_t)p->c;
     const uint8_t *in = p->input + first * c;
-    const __m512i ones = _mm512_set1_epi8(1), flip = _mm512_set1_epi8((char)0x80);
-    __m512i s1[ROWS], s2[ROWS];
-    for (size_t row = 0; row < ROWS; row++) {
-        s1[row] = s2[row] = _mm512_setzero_si512();
-        if (row >= rows) continue;
-        for (size_t i = 0; i < c; i += 64) {
-            const __mmask64 valid = c - i >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << (c - i)) - 1;
-            const __m512i x = _mm512_maskz_loadu_epi8(valid, in + row * c + i);
-            s1[row] = _mm512_dpbusd_epi32(s1[row], x, ones);
-            s2[row] = _mm512_dpbusd_epi32(s2[row], x, _mm512_xor_si512(x, flip));
-        }
+    __m512i sum, squares;
+    if (c <= 64) {
+        sum = narrow_sums(in, c, rows, false);
+        squares = narrow_sums(in, c, rows, true);
+    } else {
+        wide_sums(in, c, rows, &sum, &squares);
     }
-    const __m512i sum = sums_of(s1), squares = _mm512_add_epi32(sums_of(s2), _mm512_slli_epi32(sum, 7));
+    squares = _mm512_add_epi32(squares, _mm512_slli_epi32(sum, 7));
     const __m256 low = spread(_mm512_castsi512_si256(sum), _mm512_castsi512_si256(squares), p->c);
     const __m256 high = spread(_mm512_extracti64x4_epi64(sum, 1), _mm512_extracti64x4_epi64(squares, 1), p->c);
     const __m512 n = _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
