@@ -12,6 +12,7 @@ void ALULA_SYMBOL(affine_f32)(const void *args, size_t begin, size_t end, void *
         const float *in = p->input + row * c, *scale = p->scale, *shift = p->shift;
         float *out = p->output + row * c;
         ALULA_VECTORIZE for (size_t i = 0; i < c; i++) out[i] = in[i] * scale[i] + shift[i];
+        if (p->activation != ALULA_NONE) apply_unary(p->activation, 0, out, out, c);
     }
 }
 

@@ -16,10 +16,22 @@
     X(affine_f32, isa) X(pool_mixer_f32, isa) X(pool_f32, isa) X(reduce_f32, isa) X(top_k_f32, isa) \
     X(resample_f32, isa) X(resample_u8, isa) X(binary_f32, isa) X(select_f32, isa) X(copy, isa) X(fill, isa) X(gather, isa)
 
+// Families of training: what is bound by memory is compiled for AVX2 alone, products have versions of their own.
+#define ALULA_GRADIENT_FAMILIES(X, isa) \
+    X(unary_gradient_f32, isa) X(channel_sum_f32, isa) X(channel_total_f32, isa) X(channel_moments_f32, isa) X(channel_variance_f32, isa) \
+    X(batch_norm_scale_f32, isa) X(batch_norm_sums_f32, isa) X(batch_norm_factors_f32, isa) X(batch_norm_gradient_f32, isa) \
+    X(layernorm_gradient_f32, isa) X(pool_gradient_f32, isa) X(attention_gradient_f32, isa)
+#define ALULA_WEIGHT_GRADIENT_FAMILIES(X, isa) X(weight_gradient_f32, isa) X(depthwise_weight_gradient_f32, isa)
+
 ALULA_GENERAL_FAMILIES(ALULA_DECLARE, scalar)
+ALULA_GRADIENT_FAMILIES(ALULA_DECLARE, scalar)
+ALULA_WEIGHT_GRADIENT_FAMILIES(ALULA_DECLARE, scalar)
 #if defined(__x86_64__)
 ALULA_GENERAL_FAMILIES(ALULA_DECLARE, avx2)
 ALULA_WIDE_FAMILIES(ALULA_DECLARE, avx512vnni)
+ALULA_GRADIENT_FAMILIES(ALULA_DECLARE, avx2)
+ALULA_WEIGHT_GRADIENT_FAMILIES(ALULA_DECLARE, avx2)
+ALULA_WEIGHT_GRADIENT_FAMILIES(ALULA_DECLARE, avx512)
 ALULA_DECLARE(table_u8, avx512vnni)
 #endif
 #if ALULA_ARM64
