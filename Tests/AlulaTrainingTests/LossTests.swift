@@ -23,12 +23,14 @@ import Testing
     }
 
     private func crossEntropy(_ logits: [[Double]], _ targets: [[Double]]) -> Double {
-        zip(logits, targets).reduce(0) { sum, row in
-            sum - zip(logSoftmax(row.0), row.1).reduce(0) { $0 + $1.0 * $1.1 }
-        } / Double(logits.count)
+        var sum = 0.0
+        for (row, target) in zip(logits, targets) {
+            for (x, t) in zip(logSoftmax(row), target) { sum -= t * x }
+        }
+        return sum / Double(logits.count)
     }
 
-    private func check(_ loss: Loss, _ problem: Problem = problem, _ expected: (Problem) -> Double) throws {
+    private func check(_ loss: Loss, _ problem: Problem = problem, _ expected: @escaping (Problem) -> Double) throws {
         var graph = Graph()
         let shape: Shape = [problem.logits.count, problem.logits[0].count]
         let ids = ["logits", "targets", "teacher"].map { graph.addInput($0, TensorType(.f32, shape)) }
@@ -99,9 +101,11 @@ import Testing
 
     @Test func meanSquaredError() throws {
         try check(Loss(.meanSquaredError)) { problem in
-            zip(problem.logits.flatMap { $0 }, problem.targets.flatMap { $0 }).reduce(0) {
-                $0 + ($1.0 - $1.1) * ($1.0 - $1.1)
-            } / 6
+            var sum = 0.0
+            for (logits, targets) in zip(problem.logits, problem.targets) {
+                for (x, t) in zip(logits, targets) { sum += (x - t) * (x - t) }
+            }
+            return sum / 6
         }
     }
 
@@ -111,7 +115,7 @@ import Testing
             var divergence = 0.0
             for (student, teacher) in zip(problem.logits, problem.teacher) {
                 let (p, q) = (logSoftmax(teacher.map { $0 / 3 }), logSoftmax(student.map { $0 / 3 }))
-                divergence += zip(p, q).reduce(0) { $0 + exp($1.0) * ($1.0 - $1.1) }
+                for (a, b) in zip(p, q) { divergence += exp(a) * (a - b) }
             }
             return 0.75 * crossEntropy(problem.logits, problem.targets) + 0.25 * 9 * divergence / 2
         }

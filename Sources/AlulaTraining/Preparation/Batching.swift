@@ -152,9 +152,7 @@ private struct Batching {
             let outer = x.count(0..<own)
             var product = 1
             for axis in 0..<result.rank {
-                // Sizes of 1 in front of the samples' axis stay there, as far as there are any.
-                let isPlace = product == outer && (result[axis] != 1 || x[own] == 1 || axis == result.rank - 1)
-                if isPlace { return axis }
+                if product == outer { return axis }
                 product *= result[axis]
             }
             throw refuse(node, "samples do not stay apart in \(result.description)")
