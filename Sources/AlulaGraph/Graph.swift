@@ -137,6 +137,12 @@ public struct Graph: Sendable {
         return TensorType(op.numericRule.resultType(index, operand?.dataType ?? .f32), shape)
     }
 
+    /// Forgets the numbers of the constant of this name.
+    package mutating func dropData(ofConstant name: String) {
+        guard let id = constants.first(where: { self[$0].name == name }) else { return }
+        self[id].constant?.data = nil
+    }
+
     // MARK: Queries
 
     /// Indices of the nodes that read each value, by value index; the graph's outputs are not in it.

@@ -9,75 +9,101 @@ enum { PIXELS = ALULA_GRADIENT_PIXELS, PANEL = ALULA_GRADIENT_PANEL, ROWS = ALUL
 typedef float vector __attribute__((vector_size(4 * ALULA_LANES), aligned(4)));
 #define ALULA_UNROLL_ALL _Pragma("clang loop unroll(full)")
 
-// out[r][0..<n] (+)= sum over pixels of dy[pixel][r] * x[pixel][...], n <= vectors * lanes.
-ALULA_INLINE void tile(const float *dy, const float *x, size_t pixels, float *out, size_t stride, size_t n, bool is_first, const size_t rows,
-                       const size_t vectors) {
+// Where a tile of results goes: element (r, j) at out[r * row + j * column], one of the two being 1.
+typedef struct { float *out; size_t row, column; bool is_first; } target;
+
+// target(r, j) (+)= sum over pixels of a[pixel][r] * b[pixel][j], j < n <= vectors * lanes.
+ALULA_INLINE void tile(const float *a, const float *b, size_t pixels, target t, size_t n, const size_t rows, const size_t vectors) {
     vector sum[ALULA_TILE_ROWS][2];
     ALULA_UNROLL_ALL for (size_t r = 0; r < rows; r++) {
         ALULA_UNROLL_ALL for (size_t v = 0; v < vectors; v++) sum[r][v] = (vector){0};
     }
-    for (size_t pixel = 0; pixel < pixels; pixel++, dy += ROWS, x += PANEL) {
+    for (size_t pixel = 0; pixel < pixels; pixel++, a += ROWS, b += PANEL) {
         vector columns[2];
-        ALULA_UNROLL_ALL for (size_t v = 0; v < vectors; v++) columns[v] = *(const vector *)(x + v * ALULA_LANES);
+        ALULA_UNROLL_ALL for (size_t v = 0; v < vectors; v++) columns[v] = *(const vector *)(b + v * ALULA_LANES);
         ALULA_UNROLL_ALL for (size_t r = 0; r < rows; r++) {
-            const vector factor = (vector){0} + dy[r];
+            const vector factor = (vector){0} + a[r];
             ALULA_UNROLL_ALL for (size_t v = 0; v < vectors; v++) sum[r][v] = __builtin_elementwise_fma(factor, columns[v], sum[r][v]);
         }
     }
-    for (size_t r = 0; r < rows; r++, out += stride) {
-        ALULA_UNROLL_ALL for (size_t v = 0; v < vectors; v++) {
-            float *to = out + v * ALULA_LANES;
-            if ((v + 1) * ALULA_LANES <= n) {
-                vector *whole = (vector *)to;
-                *whole = is_first ? sum[r][v] : *whole + sum[r][v];
-            } else {
-                const float *part = (const float *)&sum[r][v];
-                for (size_t l = 0; v * ALULA_LANES + l < n; l++) to[l] = is_first ? part[l] : to[l] + part[l];
+    if (t.column == 1 && n == vectors * ALULA_LANES) {
+        for (size_t r = 0; r < rows; r++) {
+            ALULA_UNROLL_ALL for (size_t v = 0; v < vectors; v++) {
+                vector *whole = (vector *)(t.out + r * t.row + v * ALULA_LANES);
+                *whole = t.is_first ? sum[r][v] : *whole + sum[r][v];
             }
+        }
+        return;
+    }
+    for (size_t r = 0; r < rows; r++) {
+        const float *sums = (const float *)sum[r];
+        for (size_t j = 0; j < n; j++) {
+            float *to = t.out + r * t.row + j * t.column;
+            *to = t.is_first ? sums[j] : *to + sums[j];
         }
     }
 }
 
+ALULA_INLINE target moved(target t, size_t r, size_t j) {
+    t.out += r * t.row + j * t.column;
+    return t;
+}
+
 // A panel of up to 32 columns for some rows of the result.
-ALULA_INLINE void panel_rows(const float *dy, const float *x, size_t pixels, float *out, size_t stride, size_t n, bool is_first, const size_t rows) {
+ALULA_INLINE void panel_rows(const float *a, const float *b, size_t pixels, target t, size_t n, const size_t rows) {
     for (size_t j = 0; j < n; j += 2 * ALULA_LANES) {
         const size_t left = n - j;
-        if (left > ALULA_LANES) tile(dy, x + j, pixels, out + j, stride, left, is_first, rows, 2);
-        else tile(dy, x + j, pixels, out + j, stride, left, is_first, rows, 1);
+        if (left > ALULA_LANES) tile(a, b + j, pixels, moved(t, 0, j), alula_min(left, 2 * ALULA_LANES), rows, 2);
+        else tile(a, b + j, pixels, moved(t, 0, j), left, rows, 1);
     }
 }
 
-static void multiply(const float *dy, const float *x, size_t pixels, float *out, size_t stride, size_t n, bool is_first, size_t rows) {
+static void multiply(const float *a, const float *b, size_t pixels, target t, size_t n, size_t rows) {
     size_t r = 0;
-    for (; r + ALULA_TILE_ROWS <= rows; r += ALULA_TILE_ROWS) panel_rows(dy + r, x, pixels, out + r * stride, stride, n, is_first, ALULA_TILE_ROWS);
-    for (; r + 4 <= rows; r += 4) panel_rows(dy + r, x, pixels, out + r * stride, stride, n, is_first, 4);
-    for (; r < rows; r++) panel_rows(dy + r, x, pixels, out + r * stride, stride, n, is_first, 1);
+    for (; r + ALULA_TILE_ROWS <= rows; r += ALULA_TILE_ROWS) panel_rows(a + r, b, pixels, moved(t, r, 0), n, ALULA_TILE_ROWS);
+    for (; r + 4 <= rows; r += 4) panel_rows(a + r, b, pixels, moved(t, r, 0), n, 4);
+    for (; r < rows; r++) panel_rows(a + r, b, pixels, moved(t, r, 0), n, 1);
 }
 
-// Output channels begin..<end of one group.
+// Columns of dy as a panel [pixels][width].
+ALULA_INLINE void gather_dy(const float *from, size_t stride, size_t pixels, size_t columns, float *to, const size_t width) {
+    if (columns == width) {
+        for (size_t i = 0; i < pixels; i++, from += stride) __builtin_memcpy(to + i * width, from, width * sizeof(float));
+    } else {
+        for (size_t i = 0; i < pixels; i++, from += stride) {
+            for (size_t j = 0; j < columns; j++) to[i * width + j] = from[j];
+        }
+    }
+}
+
+ALULA_INLINE size_t vectors_of(size_t columns) { return (columns + ALULA_LANES - 1) / ALULA_LANES; }
+
+// Output channels begin..<end of one group. Either dy's columns are the tiles' rows and x's the vectors, or, where that fills vectors better (36 columns
+// of x are three vectors of 16), the other way round. Every sum is the same.
 static void gradient_of_group(const alula_weight_gradient_f32_args *p, size_t group, size_t begin, size_t end, float *scratch) {
     const alula_window *w = &p->window;
     const size_t width = alula_taps(w) * alula_group_inputs(w), all = alula_pixels(w), outputs = (size_t)w->out_c;
-    float *tile_dy = scratch, *panels = scratch + PIXELS * ROWS;
+    const bool swaps = width * vectors_of(end - begin) < (end - begin) * vectors_of(width);
+    const size_t x_width = swaps ? ROWS : PANEL, dy_width = swaps ? PANEL : ROWS;
+    float *dy = scratch, *panels = scratch + PIXELS * PANEL;
     for (size_t first = 0; first < width; first += ALULA_GRADIENT_COLUMNS) {
         const size_t columns = alula_min(ALULA_GRADIENT_COLUMNS, width - first);
         alula_place place = alula_place_of(w, 0);
         for (size_t block = 0; block < all; block += PIXELS) {
             const size_t pixels = alula_min(PIXELS, all - block);
-            alula_gather_columns(p, &place, pixels, group, first, columns, panels);
-            for (size_t row = begin; row < end; row += ROWS) {
-                const size_t rows = alula_min(ROWS, end - row);
+            if (swaps) alula_gather_columns(p, &place, pixels, group, first, columns, panels, ROWS);
+            else alula_gather_columns(p, &place, pixels, group, first, columns, panels, PANEL);
+            for (size_t row = begin; row < end; row += dy_width) {
+                const size_t rows = alula_min(dy_width, end - row);
                 const float *from = p->dy + block * outputs + row;
-                if (rows == ROWS) {
-                    for (size_t i = 0; i < pixels; i++, from += outputs) __builtin_memcpy(tile_dy + i * ROWS, from, ROWS * sizeof(float));
-                } else {
-                    for (size_t i = 0; i < pixels; i++, from += outputs) {
-                        for (size_t r = 0; r < rows; r++) tile_dy[i * ROWS + r] = from[r];
-                    }
-                }
-                for (size_t j = 0; j < columns; j += PANEL) {
-                    multiply(tile_dy, panels + j * PIXELS, pixels, p->output + row * width + first + j, width, alula_min(PANEL, columns - j),
-                             block == 0, rows);
+                if (swaps) gather_dy(from, outputs, pixels, rows, dy, PANEL);
+                else gather_dy(from, outputs, pixels, rows, dy, ROWS);
+                for (size_t j = 0; j < columns; j += x_width) {
+                    const float *x = panels + j * PIXELS;
+                    float *out = p->output + row * width + first + j;
+                    const size_t n = alula_min(x_width, columns - j);
+                    if (swaps) multiply(x, dy, pixels, (target){out, 1, width, block == 0}, rows, n);
+                    else multiply(dy, x, pixels, (target){out, width, 1, block == 0}, n, rows);
                 }
             }
         }
@@ -98,35 +124,35 @@ void ALULA_SYMBOL(weight_gradient_f32)(const void *args, size_t begin, size_t en
 
 typedef float block16 __attribute__((vector_size(64), aligned(4)));
 
-// One row of output pixels: row[tap] = fma chain; taps in registers where the kernel's size is a constant.
-ALULA_INLINE void depthwise_row(const alula_weight_gradient_f32_args *p, alula_place place, size_t pixel, size_t c, block16 *total, const int32_t kernel_h,
-                                const int32_t kernel_w) {
+// One row of output pixels and some rows of the kernel: a chain of fma for each tap, in registers since the sizes are constants.
+ALULA_INLINE void depthwise_row(const alula_weight_gradient_f32_args *p, alula_place place, size_t pixel, size_t c, block16 *total, const int32_t first,
+                                const int32_t rows, const int32_t kernel_w) {
     const alula_window *w = &p->window;
     const size_t channels = (size_t)w->in_c;
-    block16 row[9];
-    for (int32_t tap = 0; tap < kernel_h * kernel_w; tap++) row[tap] = (block16){0};
+    block16 row[25];
+    ALULA_UNROLL_ALL for (int32_t tap = 0; tap < rows * kernel_w; tap++) row[tap] = (block16){0};
+    const int32_t top = place.in_y + first * w->dilation_h, bottom = top + (rows - 1) * w->dilation_h;
     for (int32_t x = 0; x < w->out_w; x++, pixel++, alula_place_advance(w, &place)) {
         const block16 dy = *(const block16 *)(p->dy + pixel * channels + c);
-        const int32_t last_y = place.in_y + (kernel_h - 1) * w->dilation_h, last_x = place.in_x + (kernel_w - 1) * w->dilation_w;
-        if (place.in_y >= 0 && place.in_x >= 0 && last_y < w->in_h && last_x < w->in_w) {
-            const float *corner = p->x + alula_tap_offset(w, &place, 0, 0) + c;
-            ALULA_UNROLL_ALL for (int32_t ky = 0; ky < kernel_h; ky++) {
+        if (top >= 0 && place.in_x >= 0 && bottom < w->in_h && place.in_x + (kernel_w - 1) * w->dilation_w < w->in_w) {
+            const float *corner = p->x + alula_tap_offset(w, &place, first, 0) + c;
+            ALULA_UNROLL_ALL for (int32_t ky = 0; ky < rows; ky++) {
                 ALULA_UNROLL_ALL for (int32_t kx = 0; kx < kernel_w; kx++) {
                     const float *from = corner + ((size_t)(ky * w->dilation_h) * (size_t)w->in_w + (size_t)(kx * w->dilation_w)) * channels;
                     row[ky * kernel_w + kx] = __builtin_elementwise_fma(dy, *(const block16 *)from, row[ky * kernel_w + kx]);
                 }
             }
         } else {
-            ALULA_UNROLL_ALL for (int32_t ky = 0; ky < kernel_h; ky++) {
+            ALULA_UNROLL_ALL for (int32_t ky = 0; ky < rows; ky++) {
                 ALULA_UNROLL_ALL for (int32_t kx = 0; kx < kernel_w; kx++) {
-                    const int64_t offset = alula_tap_offset(w, &place, ky, kx);
+                    const int64_t offset = alula_tap_offset(w, &place, first + ky, kx);
                     if (offset < 0) continue;
                     row[ky * kernel_w + kx] = __builtin_elementwise_fma(dy, *(const block16 *)(p->x + offset + c), row[ky * kernel_w + kx]);
                 }
             }
         }
     }
-    for (int32_t tap = 0; tap < kernel_h * kernel_w; tap++) total[tap] += row[tap];
+    ALULA_UNROLL_ALL for (int32_t tap = 0; tap < rows * kernel_w; tap++) total[first * kernel_w + tap] += row[tap];
 }
 
 // A kernel of any size: taps one after another.
@@ -155,8 +181,13 @@ void ALULA_SYMBOL(depthwise_weight_gradient_f32)(const void *args, size_t begin,
         for (size_t tap = 0; tap < taps; tap++) total[tap] = (block16){0};
         for (size_t y = 0; y < rows; y++) {
             const alula_place place = alula_place_of(w, y * row);
-            if (w->kernel_h == 3 && w->kernel_w == 3) depthwise_row(p, place, y * row, c, total, 3, 3);
-            else if (w->kernel_h == 2 && w->kernel_w == 2) depthwise_row(p, place, y * row, c, total, 2, 2);
+            if (w->kernel_h == 2 && w->kernel_w == 2) depthwise_row(p, place, y * row, c, total, 0, 2, 2);
+#if ALULA_LANES == 16
+            else if (w->kernel_h == 3 && w->kernel_w == 3) depthwise_row(p, place, y * row, c, total, 0, 3, 3);
+            else if (w->kernel_h == 5 && w->kernel_w == 5) depthwise_row(p, place, y * row, c, total, 0, 5, 5);
+#endif
+            else if (w->kernel_w == 3) for (int32_t ky = 0; ky < w->kernel_h; ky++) depthwise_row(p, place, y * row, c, total, ky, 1, 3);
+            else if (w->kernel_w == 5) for (int32_t ky = 0; ky < w->kernel_h; ky++) depthwise_row(p, place, y * row, c, total, ky, 1, 5);
             else depthwise_taps(p, place, y * row, c, total);
         }
         const size_t count = alula_min(16, (size_t)w->in_c - c);

@@ -4,7 +4,8 @@
 
 size_t alula_weight_gradient_f32_scratch(const alula_weight_gradient_f32_args *args) {
     (void)args;
-    return (size_t)ALULA_GRADIENT_PIXELS * (ALULA_GRADIENT_ROWS + ALULA_GRADIENT_COLUMNS) * sizeof(float);
+    // Columns, filled up to whole panels, and one panel of dy.
+    return (size_t)ALULA_GRADIENT_PIXELS * (ALULA_GRADIENT_COLUMNS + ALULA_GRADIENT_ROWS + ALULA_GRADIENT_PANEL) * sizeof(float);
 }
 
 size_t alula_depthwise_weight_gradient_f32_scratch(const alula_weight_gradient_f32_args *args) {
@@ -33,7 +34,7 @@ void alula_weight_gradient_f32_scalar(const void *args, size_t begin, size_t end
             alula_place place = alula_place_of(w, 0);
             for (size_t block = 0; block < all; block += ALULA_GRADIENT_PIXELS) {
                 const size_t pixels = alula_min(ALULA_GRADIENT_PIXELS, all - block);
-                alula_gather_columns(p, &place, pixels, group, first, columns, scratch);
+                alula_gather_columns(p, &place, pixels, group, first, columns, scratch, ALULA_GRADIENT_PANEL);
                 for (size_t o = begin; o < stop; o++) {
                     for (size_t j = 0; j < columns; j += LANES) {
                         const float *panel = (const float *)scratch + j / ALULA_GRADIENT_PANEL * ALULA_GRADIENT_PIXELS * ALULA_GRADIENT_PANEL;

@@ -32,6 +32,7 @@ struct Storage {
     init(_ graph: Graph, sharesMemory: Bool, external: [ValueID] = []) {
         externalPlaces = [Int](repeating: -1, count: graph.values.count)
         for (index, id) in external.enumerated() { externalPlaces[Int(id.index)] = index }
+        Storage.moveThroughViews(graph, &externalPlaces)
         self.sharesMemory = sharesMemory
         places = [Place](repeating: .constant(-1), count: graph.values.count)
         pairs = sharesMemory ? layerPairs(graph) : [LayerPair](repeating: .none, count: graph.nodes.count)
@@ -46,6 +47,20 @@ struct Storage {
         for id in graph.outputs { placeOutput(graph, id) }
         if !sharesMemory {
             for index in buffers.indices { (buffers[index].first, buffers[index].last) = (-1, graph.nodes.count) }
+        }
+    }
+
+    /// An output that is a view of a result that nobody else reads: that result lies in the caller's memory, so that it need not be copied there.
+    private static func moveThroughViews(_ graph: Graph, _ places: inout [Int]) {
+        var readers = [Int](repeating: 0, count: graph.values.count)
+        for node in graph.nodes { for id in node.inputs where !id.isNone { readers[Int(id.index)] += 1 } }
+        for id in graph.outputs + graph.inputs { readers[Int(id.index)] += 2 }
+        for node in graph.nodes.reversed() where isView(graph, node) {
+            let (operand, result) = (Int(node.inputs[0].index), Int(node.outputs[0].index))
+            guard places[result] >= 0, places[operand] < 0, readers[operand] == 1,
+                graph.values[operand].constant == nil
+            else { continue }
+            places[operand] = places[result]
         }
     }
 

@@ -15,6 +15,8 @@ public struct TrainingOptions: Sendable {
     public var output: String? = nil
     /// Parameters that stay as they are.
     public var frozen: [NamePattern] = []
+    /// Low-rank adapters: they and what they name are trained, and nothing else.
+    public var adapters: LowRankAdapters? = nil
     /// Batch norms use their stored statistics, and do not change them: for batches under 16.
     public var freezesBatchNorm = false
     /// How much of a batch's statistics goes into the stored ones.
@@ -23,8 +25,13 @@ public struct TrainingOptions: Sendable {
     public var dropout: Float = 0
     /// The share of samples that skip the last residual branch; earlier branches are skipped less, the first never (Huang et al., arXiv 1603.09382).
     public var stochasticDepth: Float = 0
-    /// The most bytes that training may need, all buffers included; forward values are recomputed if that helps to keep it.
+    /// The most bytes that training may need, all buffers included. The fewest forward values that keep it are recomputed.
     public var memoryLimit: Int? = nil
+    /// Without a memory limit: whether all forward values are kept that the backward part reads, rather than computing those again that take one pass over
+    /// memory (norms, activations). For EfficientFormer-L1 that is twice the memory and 4 % less time.
+    public var keepsForwardValues = false
+    /// Names of results that count as constant.
+    package var stoppedGradients: Set<String> = []
     /// nil: the best of this CPU.
     public var instructionSet: InstructionSet? = nil
 

@@ -100,7 +100,8 @@ struct WholeModel: CustomTestStringConvertible, Sendable {
             graph.setConstant(parameter.name, Array(session.gradients[parameter.range]))
         }
         let export = try family.export(graph, [])
-        return Dictionary(uniqueKeysWithValues: try export.tensors.map { ($0.name, try $0.floats()) })
+        let tensors = export.tensors.filter { $0.dataType == .f32 }
+        return Dictionary(uniqueKeysWithValues: try tensors.map { ($0.name, try $0.floats()) })
     }
 }
 

@@ -3,8 +3,6 @@ import AlulaGraph
 extension GradientEmitter {
     mutating func differentiate(_ op: Unary, _ node: Node, _ dy: ValueID) throws(TrainingError) {
         guard node.input(1).isNone else { throw refuse(node, "training takes the float graph, not the int8 one") }
-        // Flat wherever they are continuous.
-        if [.floor, .ceil, .round, .sign].contains(op.function) { return }
         try accumulate(emit(.unaryGradient(UnaryGradient(op)), dy, node.inputs[0]), to: node.inputs[0])
     }
 
@@ -20,7 +18,7 @@ extension GradientEmitter {
         guard op.activation == nil else { throw refuse(node, "its activation is fused") }
         let (a, b, y) = (node.inputs[0], node.inputs[1], node.outputs[0])
         switch op.kind {
-        case .equal, .less, .lessEqual: return  // flat wherever they are continuous
+        case .equal, .less, .lessEqual: return  // flat
         case .add:
             try accumulateSum(dy, to: a)
             try accumulateSum(dy, to: b)

@@ -46,7 +46,7 @@ package struct GradientEmitter {
         isNeeded = [Bool](repeating: false, count: graph.values.count)
         gradients = [ValueID](repeating: .none, count: graph.values.count)
         for id in parameters { isNeeded[Int(id.index)] = true }
-        for node in graph.nodes where node.inputs.contains(where: { needs($0) }) {
+        for node in graph.nodes where !node.op.isFlat && node.inputs.contains(where: { needs($0) }) {
             for id in node.outputs where !constants.contains(id) { isNeeded[Int(id.index)] = true }
         }
     }
@@ -131,5 +131,16 @@ package struct GradientEmitter {
             return try reshape(emit(.channelSum(ChannelSum()), x, y), target)
         }
         return try sum(binary(.mul, x, y), to: target)
+    }
+}
+
+extension Operator {
+    /// Whether the results stay the same in a neighbourhood of almost every operand.
+    fileprivate var isFlat: Bool {
+        switch self {
+        case .unary(let op): [.floor, .ceil, .round, .sign].contains(op.function)
+        case .binary(let op): op.kind == .equal || op.kind == .less || op.kind == .lessEqual
+        default: false
+        }
     }
 }

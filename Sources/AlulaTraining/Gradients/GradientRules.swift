@@ -32,7 +32,9 @@ extension GradientEmitter {
         case .expand: try accumulate(sum(dy[0], to: shape(node.inputs[0])), to: node.inputs[0])
         case .resample(let op): try differentiate(op, node, dy[0])
         case .topK: throw refuse(node, "which elements are largest does not change smoothly")
-        case .quantize, .dequantize, .requantize:
+        case .quantize: try differentiateQuantize(node, dy[0])
+        case .dequantize: try differentiateDequantize(node, dy[0])
+        case .requantize:
             throw refuse(node, "training takes the float graph, not the int8 one")
         case .conv2DWeightGradient, .unaryGradient, .batchNormGradient, .layerNormGradient, .poolGradient,
             .attentionGradient:

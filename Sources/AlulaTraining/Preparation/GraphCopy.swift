@@ -33,7 +33,11 @@ struct GraphCopy {
     /// Writes a node with these operands, in place of `node`.
     mutating func add(_ op: Operator, _ operands: [ValueID], for node: Node) throws(TrainingError) {
         let results: [ValueID]
-        if node.outputs.count == 1 {
+        if case .quantize = op {
+            // Its scale stands in the result's type alone.
+            let type = TensorType(.u8, graph.shape(operands[0]), source.type(node.outputs[0]).quantization)
+            results = graph.addNode(op, operands, types: [type], names: [source[node.outputs[0]].name])
+        } else if node.outputs.count == 1 {
             results = [try graph.emit(op, operands, name: source[node.outputs[0]].name)]
         } else {
             results = try graph.emitAll(op, operands)

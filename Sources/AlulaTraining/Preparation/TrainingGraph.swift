@@ -20,6 +20,8 @@ package struct TrainingGraph: Sendable {
     package private(set) var loss = ValueID.none
     package private(set) var masks: [DropMask] = []
     package private(set) var statistics: [RunningStatistics] = []
+    /// Nodes of the forward part and the loss.
+    package private(set) var forwardCount = 0
 
     /// - Parameter source: a float graph for one sample, as converters give it. Those of its constants that training changes become inputs of
     ///   the same name.
@@ -60,9 +62,11 @@ package struct TrainingGraph: Sendable {
             teacher = graph.addInput("training.teacher", TensorType(.f32, shape))
         }
         let ids = try TrainingGraph.makeParametersInputs(&graph, options)
-        var constants: [ValueID] = []
+        var constants = graph.values.indices.filter { options.stoppedGradients.contains(graph.values[$0].name) }
+            .map { ValueID($0) }
         loss = try graph.emit(
             options.loss, logits: logits, targets: targets, teacher: teacher, constants: &constants)
+        forwardCount = graph.nodes.count
         let result = try GradientEmitter.differentiate(graph, loss: loss, parameters: ids, constants: constants)
         self.graph = result.graph
         for (id, gradient) in zip(ids, result.gradients) {
@@ -73,6 +77,14 @@ package struct TrainingGraph: Sendable {
             [loss, logits] + statistics.flatMap { [$0.batchMean, $0.batchVariance] }
                 + parameters.compactMap { $0.gradient })
         do throws(GraphError) { try self.graph.verify() } catch { throw .graph(error) }
+    }
+
+    /// Values that the backward part may compute again.
+    package var recomputableValues: [RecomputableValue] { graph.recomputableValues(forwardCount: forwardCount) }
+
+    /// The same step with some values computed again.
+    package func recomputing(_ values: ArraySlice<RecomputableValue>) -> Graph {
+        values.isEmpty ? graph : graph.recomputing(values, forwardCount: forwardCount)
     }
 
     private static func output(of source: Graph, named name: String?) throws(TrainingError) -> Int {
@@ -92,7 +104,9 @@ package struct TrainingGraph: Sendable {
         for pattern in options.frozen where !candidates.contains(where: { pattern.matches(graph[$0].name) }) {
             throw .noMatch(pattern: pattern.text, problem: "names no parameter")
         }
-        let ids = candidates.filter { id in !options.frozen.contains { $0.matches(graph[id].name) } }
+        let ids = candidates.filter { id in
+            !options.frozen.contains { $0.matches(graph[id].name) } && options.adapters?.trains(graph[id].name) != false
+        }
         guard !ids.isEmpty else { throw .noParameters }
         for id in ids { graph.makeInput(id) }
         return ids

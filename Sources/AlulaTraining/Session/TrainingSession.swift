@@ -13,7 +13,10 @@ public final class TrainingSession {
     /// Steps run so far: with the seed they determine all masks.
     public var step: UInt64 = 0
 
-    private let source: Graph
+    /// Without the parameters' numbers.
+    private var original: Graph
+    /// The original, with adapters if there are some.
+    private var source: Graph
     private let training: TrainingGraph
     private let session: Session
     private let valueStore: ParameterStore
@@ -31,6 +34,9 @@ public final class TrainingSession {
     ///   - graph: a float graph for one sample, as converters give it: not folded, its parameters constants.
     public init(_ graph: Graph, options: TrainingOptions = TrainingOptions()) throws(TrainingError) {
         self.options = options
+        original = graph
+        var graph = graph
+        if let adapters = options.adapters { graph = try adapters.adding(to: graph, seed: options.seed) }
         source = graph
         training = try TrainingGraph(graph, options)
         var parameters: [Parameter] = []
@@ -58,19 +64,52 @@ public final class TrainingSession {
         }
         var sessionOptions = SessionOptions(threads: options.threads, instructionSet: options.instructionSet)
         sessionOptions.memoryLimit = options.memoryLimit
-        do throws(RuntimeError) {
-            session = try Session(training.graph, options: sessionOptions, external: external)
-        } catch { throw .runtime(error) }
+        session = try TrainingSession.makeSession(training, options, sessionOptions, external)
         let positions = { [training] (id: ValueID) in training.graph.inputs.firstIndex(of: id)! }
         inputPositions = training.inputs.map(positions)
         maskPositions = training.masks.map { positions($0.input) }
         targetPosition = positions(training.targets)
         teacherPosition = training.teacher.map(positions)
-        for parameter in parameters { load(parameter, from: graph) }
+        for parameter in parameters {
+            load(parameter, from: graph)
+            // The numbers live in one place.
+            source.dropData(ofConstant: parameter.name)
+            original.dropData(ofConstant: parameter.name)
+        }
         for statistics in training.statistics {
             for name in [statistics.mean, statistics.variance] {
                 runningStatistics[name] = TrainingSession.constant(name, in: graph)
             }
+        }
+    }
+
+    /// The session that recomputes what it should, or as little as the memory limit takes.
+    private static func makeSession(
+        _ training: TrainingGraph, _ options: TrainingOptions, _ sessionOptions: SessionOptions,
+        _ external: [ExternalValue]
+    ) throws(TrainingError) -> Session {
+        let values = training.recomputableValues
+        let make = { (count: Int) throws(RuntimeError) in
+            try Session(training.recomputing(values.prefix(count)), options: sessionOptions, external: external)
+        }
+        do throws(RuntimeError) {
+            guard options.memoryLimit != nil else { return try make(options.keepsForwardValues ? 0 : values.count) }
+            // The first that fits, by bisection.
+            var (low, high) = (0, values.count)
+            while low < high {
+                let middle = (low + high) / 2
+                do throws(RuntimeError) {
+                    _ = try make(middle)
+                    high = middle
+                } catch {
+                    guard case .memoryLimit = error else { throw error }
+                    low = middle + 1
+                }
+            }
+            return try make(low)
+        } catch {
+            guard case .memoryLimit(let needed, let limit) = error else { throw .runtime(error) }
+            throw .memoryLimit(needed: needed, limit: limit)
         }
     }
 
@@ -160,14 +199,14 @@ public final class TrainingSession {
 
     // MARK: Results
 
-    /// The graph that was given, with the parameters and statistics of now.
+    /// The graph that was given, with the parameters and statistics of now; adapters are merged into the weights.
     public func trainedGraph() -> Graph {
         var result = source
         for parameter in parameters {
             result.setConstant(parameter.name, Array(UnsafeBufferPointer(rebasing: values[parameter.range])))
         }
         for name in runningStatistics.keys.sorted() { result.setConstant(name, runningStatistics[name]!) }
-        return result
+        return options.adapters?.merging(result, into: original) ?? result
     }
 
     // MARK: Parts of a step
