@@ -136,6 +136,11 @@ public final class Session {
 
     // MARK: Preparing
 
+    /// The bytes of inputs and results that a session of this graph would have, these in memory of the caller's left out.
+    package static func arenaBytes(_ graph: Graph, external: [ValueID]) -> Int {
+        Planner.plan(Storage(graph, sharesMemory: true, external: external).buffers).byteCount
+    }
+
     private static func threadCount(_ wanted: Int) throws(RuntimeError) -> Int {
         let limit = Int(alula_pool_limit())
         guard wanted >= 0, wanted <= limit else { throw .invalidThreads(count: wanted, limit: limit) }

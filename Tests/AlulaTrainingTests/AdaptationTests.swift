@@ -79,14 +79,14 @@ import Testing
     }
 
     @Test func recomputedValuesChangeNothingButMemory() throws {
-        let (all, cheap) = (try session { $0.keepsForwardValues = true }, try session { _ in })
+        let (all, cheap) = (try session { _ in }, try session { $0.workingMemory = 0 })
         #expect(cheap.memoryUse.arena < all.memoryUse.arena)
         #expect(try gradients(all) == gradients(cheap))
     }
 
     @Test func theMemoryLimitIsKeptWithTheFewest() throws {
         let (most, least) = (
-            try session { $0.keepsForwardValues = true }.memoryUse.total, try session { _ in }.memoryUse.total
+            try session { _ in }.memoryUse.total, try session { $0.workingMemory = 0 }.memoryUse.total
         )
         let limit = (most + least) / 2
         let own = try session { $0.memoryLimit = limit }

@@ -102,6 +102,21 @@ struct DifferentiatedCase {
         }
     }
 
+    /// Batch norms subtract the mean, so what a bias adds in front of them changes nothing: its gradient is left out, not computed as noise.
+    @Test func biasesInFrontOfBatchNormsHaveNone() throws {
+        let test = GradientCase("bias", [[2, 3, 3, 4], [5, 1, 1, 4], [5], [5], [5]]) { graph, ids in
+            let x = try graph.add(.conv2D(Conv2D()), [ids[0], ids[1], ids[2]])
+            let statistics = try graph.addAll(.batchStatistics(BatchStatistics()), [x])
+            return [try graph.add(.batchNorm(BatchNorm(activation: .gelu)), [x, ids[3], ids[4]] + statistics)]
+        }
+        let own = try DifferentiatedCase(test)
+        #expect(own.gradientCount == 4)
+        var inputs = test.inputs.map { $0.map { Double($0) } }
+        let loss = Reference(own.forward, inputs: inputs).outputs[0].values[0]
+        inputs[2][1] += 0.5
+        #expect(abs(Reference(own.forward, inputs: inputs).outputs[0].values[0] - loss) <= 1e-9)
+    }
+
     @Test func whatHasNoGradientSaysWhy() throws {
         var graph = Graph()
         let x = graph.addInput("x", TensorType(.f32, [4]))

@@ -45,7 +45,7 @@ import Testing
             guard case .quantize = node.op else { continue }
             let name = trained[node.inputs[0]].name
             let twin = int8.values.indices.first {
-                int8.values[$0].name == name && int8.values[$0].type == trained.type(node.outputs[0])
+                int8.values[$0].name == name && int8.values[$0].constant == nil && int8.values[$0].type == trained.type(node.outputs[0])
             }
             if let twin { twins.append((node.outputs[0], ValueID(twin))) }
         }
@@ -80,8 +80,13 @@ import Testing
             try Batch(4, seed: 3).give(to: session)
             try session.run()
         }
-        #expect(own.parameters.map(\.name) == float.parameters.map(\.name))
-        #expect(relativeDifference(Array(own.gradients), Array(float.gradients)) <= 0.1)
-        #expect(own.gradients.contains { $0 != 0 })
+        // Scales of branches become u8 constants, whose numbers stay.
+        #expect(own.parameters.count == float.parameters.filter { !$0.name.hasSuffix("scale") }.count)
+        for parameter in own.parameters {
+            let twin = try #require(float.parameters.first { $0.name == parameter.name })
+            let (a, b) = (Array(own.gradients[parameter.range]), Array(float.gradients[twin.range]))
+            #expect(relativeDifference(a, b) <= 0.15, "\(parameter.name)")
+            #expect(a.contains { $0 != 0 })
+        }
     }
 }

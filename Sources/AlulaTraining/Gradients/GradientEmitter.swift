@@ -12,7 +12,9 @@ package struct GradientEmitter {
     /// By value index: the sum of the contributions so far.
     private var gradients: [ValueID]
     private var numbers: [(value: Float, id: ValueID)] = []
+    /// Of the forward part.
     let producers: [Int]
+    let users: [[Int]]
 
     /// Appends the backward part to a graph.
     ///
@@ -43,6 +45,7 @@ package struct GradientEmitter {
     private init(_ graph: Graph, _ parameters: [ValueID], _ constants: [ValueID]) {
         self.graph = graph
         producers = graph.producers()
+        users = graph.users()
         isNeeded = [Bool](repeating: false, count: graph.values.count)
         gradients = [ValueID](repeating: .none, count: graph.values.count)
         for id in parameters { isNeeded[Int(id.index)] = true }

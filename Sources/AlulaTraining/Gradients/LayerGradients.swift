@@ -10,9 +10,22 @@ extension GradientEmitter {
         }
     }
 
+    /// Whether only batch norms with the batch's own statistics read a value: they subtract its mean, so a bias in it has no gradient but rounding errors.
+    private func isCentred(_ id: ValueID) -> Bool {
+        let readers = users[Int(id.index)].map { graph.nodes[$0] }
+        return !readers.isEmpty && !graph.outputs.contains(id)
+            && readers.allSatisfy { reader in
+                switch reader.op {
+                case .batchStatistics: true
+                case .batchNorm: statistics(of: reader) != nil
+                default: false
+                }
+            }
+    }
+
     private mutating func differentiateBias(_ node: Node, _ dy: ValueID) throws(TrainingError) {
         let bias = node.input(WeightedOperand.bias)
-        guard needs(bias) else { return }
+        guard needs(bias), !isCentred(node.outputs[0]) else { return }
         try accumulate(sum(dy, to: shape(bias)), to: bias)
     }
 

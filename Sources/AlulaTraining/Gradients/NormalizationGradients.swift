@@ -2,20 +2,23 @@ import AlulaGraph
 
 extension GradientEmitter {
     mutating func differentiate(_ op: BatchNorm, _ node: Node, _ dy: ValueID) throws(TrainingError) {
-        let (x, mean, variance) = (node.inputs[0], node.inputs[3], node.inputs[4])
-        let own = producers[Int(mean.index)]
         // With its own batch's statistics the rule counts what flows through them.
-        var usesBatch = false
-        if own >= 0, own < graph.nodes.count, case .batchStatistics = graph.nodes[own].op,
-            graph.nodes[own].inputs[0] == x, graph.nodes[own].outputs == [mean, variance]
-        {
-            usesBatch = true
-        } else if needs(mean) || needs(variance) {
+        let usesBatch = statistics(of: node) != nil
+        if !usesBatch, needs(node.inputs[3]) || needs(node.inputs[4]) {
             throw refuse(node, "its statistics depend on parameters, but are not those of its operand")
         }
         let gradient = BatchNormGradient(op, usesBatchStatistics: usesBatch)
         let results = try emitAll(.batchNormGradient(gradient), [dy] + node.inputs)
         for (operand, result) in zip(node.inputs, results) { try accumulate(result, to: operand) }
+    }
+
+    /// The node that computes a batch norm's statistics from the batch norm's own operand.
+    func statistics(of node: Node) -> Int? {
+        let own = producers[Int(node.inputs[3].index)]
+        guard own >= 0, case .batchStatistics = graph.nodes[own].op, graph.nodes[own].inputs[0] == node.inputs[0],
+            graph.nodes[own].outputs == [node.inputs[3], node.inputs[4]]
+        else { return nil }
+        return own
     }
 
     /// Statistics that are used by themselves: d mean / dx = 1 / n, d variance / dx = 2 (x - mean) / n.

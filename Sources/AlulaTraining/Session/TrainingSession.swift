@@ -93,18 +93,22 @@ public final class TrainingSession {
             try Session(training.recomputing(values.prefix(count)), options: sessionOptions, external: external)
         }
         do throws(RuntimeError) {
-            guard options.memoryLimit != nil else { return try make(options.keepsForwardValues ? 0 : values.count) }
-            // The first that fits, by bisection.
+            // The fewest that fit, by bisection.
             var (low, high) = (0, values.count)
             while low < high {
                 let middle = (low + high) / 2
-                do throws(RuntimeError) {
-                    _ = try make(middle)
-                    high = middle
-                } catch {
-                    guard case .memoryLimit = error else { throw error }
-                    low = middle + 1
+                var fits = true
+                if options.memoryLimit == nil {
+                    let arena = Session.arenaBytes(
+                        training.recomputing(values.prefix(middle)), external: external.map(\.id))
+                    fits = arena <= options.workingMemory
+                } else {
+                    do throws(RuntimeError) { _ = try make(middle) } catch {
+                        guard case .memoryLimit = error else { throw error }
+                        fits = false
+                    }
                 }
+                if fits { high = middle } else { low = middle + 1 }
             }
             return try make(low)
         } catch {
