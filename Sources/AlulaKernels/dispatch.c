@@ -3,7 +3,6 @@
 #include "kernels_internal.h"
 
 #define ENTRY(family, isa) .family = alula_##family##_##isa,
-#define GRADIENTS(isa, weight_isa) ALULA_GRADIENT_FAMILIES(ENTRY, isa) ALULA_WEIGHT_GRADIENT_FAMILIES(ENTRY, weight_isa)
 
 static const alula_kernel_table scalar_table = {
     .isa = ALULA_ISA_SCALAR,
@@ -18,7 +17,7 @@ static const alula_kernel_table scalar_table = {
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
     // All other families.
     ALULA_GENERAL_FAMILIES(ENTRY, scalar)
-    GRADIENTS(scalar, scalar)
+    ALULA_GRADIENT_FAMILIES(ENTRY, scalar)
 };
 
 // A probe gives a set of instruction sets, one bit each.
@@ -40,7 +39,7 @@ static const alula_kernel_table avx2_table = {
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
     // All other families.
     ALULA_GENERAL_FAMILIES(ENTRY, avx2)
-    GRADIENTS(avx2, avx2)
+    ALULA_GRADIENT_FAMILIES(ENTRY, avx2)
 };
 
 static const alula_kernel_table avxvnni_table = {
@@ -56,7 +55,7 @@ static const alula_kernel_table avxvnni_table = {
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
     // All other families.
     ALULA_GENERAL_FAMILIES(ENTRY, avx2)
-    GRADIENTS(avx2, avx2)
+    ALULA_GRADIENT_FAMILIES(ENTRY, avx2)
 };
 
 static const alula_kernel_table avx512vnni_table = {
@@ -74,7 +73,7 @@ static const alula_kernel_table avx512vnni_table = {
     ALULA_NARROW_FAMILIES(ENTRY, avx2)
     ALULA_WIDE_FAMILIES(ENTRY, avx512vnni)
     ENTRY(table_u8, avx512vnni)
-    GRADIENTS(avx2, avx512)
+    ALULA_GRADIENT_FAMILIES(ENTRY, avx512)
 };
 
 // The parts of the register file that the operating system saves on a context switch.
@@ -121,7 +120,7 @@ static const alula_kernel_table *const tables[ALULA_ISA_COUNT] = {
         .conv_transpose_f32 = alula_conv_transpose_f32_scalar, \
         ALULA_GENERAL_FAMILIES_WITHOUT_TABLE(ENTRY, scalar) \
         ENTRY(table_u8, neon)                              \
-        GRADIENTS(scalar, scalar)                          \
+        ALULA_GRADIENT_FAMILIES(ENTRY, scalar)             \
     };
 ARM_TABLE(neon, ALULA_ISA_NEON)
 ARM_TABLE(neondot, ALULA_ISA_NEONDOT)
@@ -167,7 +166,7 @@ static const alula_kernel_table simd128_table = {
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
     // All other families: the scalar versions, which the compiler vectorises with the same instructions.
     ALULA_GENERAL_FAMILIES(ENTRY, scalar)
-    GRADIENTS(scalar, scalar)
+    ALULA_GRADIENT_FAMILIES(ENTRY, scalar)
 };
 
 // A module with vector instructions loads only where there are some.

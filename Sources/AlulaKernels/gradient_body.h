@@ -6,6 +6,7 @@
 #define ALULA_SLOPE(expression)                             \
     ALULA_VECTORIZE for (size_t i = 0; i < n; i++) {        \
         float x = in[i], d = dy[i];                         \
+        (void)x;                                            \
         out[i] = d * (expression);                          \
     }                                                       \
     break;

@@ -17,7 +17,6 @@
 #define ALULA_PRAGMA(text) _Pragma(#text)
 #if defined(__x86_64__)
 #define ALULA_BEGIN_AVX2 ALULA_PRAGMA(clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function))
-#define ALULA_BEGIN_AVX512 ALULA_PRAGMA(clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function))
 #define ALULA_END_AVX2 ALULA_PRAGMA(clang attribute pop)
 #if defined(ALULA_SIMDE)                 // Tests/KernelEmulation: the CPU has AVX2 only
 #define ALULA_BEGIN_AVX512 ALULA_BEGIN_AVX2

@@ -8,5 +8,5 @@
 #define ALULA_TILE_ROWS 12
 ALULA_BEGIN_AVX512
 #include "weight_gradient_body.h"
-ALULA_END_AVX2
+ALULA_END_AVX512
 #endif

@@ -108,7 +108,10 @@ extension StepBuilder {
         if all(.u8, x, result) { return try bindSpread(op, node, x, result) }
         let weight = try operand(node, WeightedOperand.weight)
         guard all(.f32, x, weight, result) else { throw unsupportedTypes(x, weight, result) }
-        guard op.spreads(weight: weight.shape) else { return try bindPhases(op, node, x, result) }
+        // The kernel for spreading is scalar, which matters in training only.
+        guard op.spreads(weight: weight.shape), graph[weight.id].constant != nil else {
+            return try bindPhases(op, node, x, result)
+        }
         let geometry = WeightGeometry(groups: op.groups, outputs: weight.shape[3], taps: 1, inputs: 1)
         let bias = try channelVector(node, WeightedOperand.bias, .f32, geometry, .plain)
         var arguments = alula_conv_f32_args()
