@@ -109,6 +109,9 @@ let package = Package(
             name: "HDF5ConverterTests", dependencies: ["HDF5Converter", "alula-hdf5-reader"],
             exclude: ["Fixtures", "make_fixtures.py"]),
         .testTarget(name: "PyTorchConverterTests", dependencies: ["PyTorchConverter", "TestSupport"]),
+        .executableTarget(
+            name: "train-bench", dependencies: ["AlulaTraining", "EfficientFormer", "EdgeViT"],
+            path: "benchmarks/training", exclude: ["torch_step.py"]),
         .target(name: "FuzzSupport", dependencies: ["TestSupport"], path: "Tests/Fuzz/Support"),
         .executableTarget(
             name: "onnx-conformance", dependencies: ["ONNXConverter", "AlulaRuntime"], path: "Tests/Conformance",

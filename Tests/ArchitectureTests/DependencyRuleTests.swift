@@ -10,7 +10,7 @@ private let layers: [String: Int] = [
     "HDF5Converter": 3, "ONNXConverter": 3,
     "EfficientFormer": 3, "EdgeViT": 3, "MSWTransformer": 3,
     "AlulaRunner": 4, "AlulaTraining": 4,
-    "AlulaCommand": 5,
+    "AlulaCommand": 5, "train-bench": 5,
 ]
 
 /// What a target may reach of its own layer or of packages; everything not named here must be strictly below.
