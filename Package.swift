@@ -58,7 +58,8 @@ let package = Package(
         .executableTarget(
             name: "AlulaCommand",
             dependencies: [
-                "Alula", "AlulaCompiler", "AlulaTraining", "AlulaData", "SafetensorsConverter", "PyTorchConverter", "HDF5Converter",
+                "Alula", "AlulaCompiler", "AlulaTraining", "AlulaData", "SafetensorsConverter", "PyTorchConverter",
+                "HDF5Converter",
                 "alula-hdf5-reader", "ONNXConverter", "EfficientFormer", "EdgeViT", "MSWTransformer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),

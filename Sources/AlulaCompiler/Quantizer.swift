@@ -305,7 +305,8 @@ public struct Quantizer {
         let shape = source.shape(node.inputs[WeightedOperand.weight])
         let quantizedWeights = QuantizedWeights(
             WeightRows(values: weights, rows: shape[0]), bias: source.floats(node.input(WeightedOperand.bias)),
-            means: options.correctsBiases ? calibration.channelMeans(node.inputs[0]) : nil, groups: node.op.weightGroups ?? 1, input: input,
+            means: options.correctsBiases ? calibration.channelMeans(node.inputs[0]) : nil,
+            groups: node.op.weightGroups ?? 1, input: input,
             outputScale: target.scale)
         var inputs = [x] + addConstants(quantizedWeights, node, shape) + [table]
         let residual = node.input(WeightedOperand.residual)

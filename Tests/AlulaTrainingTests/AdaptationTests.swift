@@ -28,7 +28,8 @@ import Testing
         #expect(changed[changed.outputs[0]].name == "logits")
         for id in graph.constants where !graph[id].name.hasPrefix("head") {
             let twin = try #require(changed.constants.first { changed[$0].name == graph[id].name })
-            #expect(graph[id].constant?.data?.array(of: UInt8.self) == changed[twin].constant?.data?.array(of: UInt8.self))
+            #expect(
+                graph[id].constant?.data?.array(of: UInt8.self) == changed[twin].constant?.data?.array(of: UInt8.self))
         }
         #expect(try graph.withNewHead(classes: 11, seed: 4).text == changed.text)
         #expect(throws: TrainingError.self) { try graph.withNewHead(classes: 0, seed: 1) }

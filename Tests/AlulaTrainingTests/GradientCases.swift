@@ -26,12 +26,16 @@ struct GradientCase: CustomTestStringConvertible, Sendable {
         inputs = shapes.map { random.floats($0.elementCount, in: range) }
     }
 
-    init(_ name: String, _ op: Operator, _ shapes: [Shape], in range: ClosedRange<Float> = -2...2, parameters: [Int]? = nil) {
+    init(
+        _ name: String, _ op: Operator, _ shapes: [Shape], in range: ClosedRange<Float> = -2...2,
+        parameters: [Int]? = nil
+    ) {
         self.init(name, shapes, in: range, parameters: parameters) { graph, ids in [try graph.add(op, ids)] }
     }
 
     static let all =
-        layers + randomConvolutions + attention + unary + binary + normalization + pooling + reductions + movement + combinations
+        layers + randomConvolutions + attention + unary + binary + normalization + pooling + reductions + movement
+        + combinations
 }
 
 extension Graph {
@@ -48,7 +52,8 @@ extension GradientCase {
             "conv2d 3x3 stride 2", .conv2D(Conv2D(stride: Pair(2), padding: Padding(1))),
             [[1, 5, 6, 3], [4, 3, 3, 3], [4]]),
         GradientCase(
-            "conv2d with a rest", .conv2D(Conv2D(stride: Pair(3, 2), padding: Padding(top: 0, left: 1, bottom: 0, right: 2))),
+            "conv2d with a rest",
+            .conv2D(Conv2D(stride: Pair(3, 2), padding: Padding(top: 0, left: 1, bottom: 0, right: 2))),
             [[1, 7, 6, 2], [3, 2, 3, 2]]),
         GradientCase(
             "conv2d groups", .conv2D(Conv2D(padding: Padding(1), dilation: Pair(2, 1), groups: 2)),
@@ -101,7 +106,8 @@ extension GradientCase {
 
     static let attention: [GradientCase] = [
         GradientCase(
-            "attention separate", .attention(Attention(heads: 2, keyDim: 3, valueDim: 2, scale: 0.6, packing: .separate)),
+            "attention separate",
+            .attention(Attention(heads: 2, keyDim: 3, valueDim: 2, scale: 0.6, packing: .separate)),
             [[2, 3, 6], [2, 4, 6], [2, 4, 4], [2, 3, 4]]),
         GradientCase("attention per head", [[1, 4, 14], [1, 4, 4]]) { graph, ids in
             let op = Attention(heads: 2, keyDim: 2, valueDim: 3, scale: 0.7, packing: .perHead)
@@ -150,7 +156,9 @@ extension GradientCase {
         },
     ]
 
-    private static func batchNorm(_ name: String, _ shape: Shape, _ activation: Activation, isFrozen: Bool = false) -> GradientCase {
+    private static func batchNorm(_ name: String, _ shape: Shape, _ activation: Activation, isFrozen: Bool = false)
+        -> GradientCase
+    {
         let channels = Shape([shape.last])
         return GradientCase(
             "batch_norm " + name, [shape, channels, channels] + (isFrozen ? [channels, channels] : []),
@@ -225,7 +233,9 @@ extension GradientCase {
             let table = ResampleTable(.linear, from: 4, to: 7, coordinates: .halfPixel)
             let shape: Shape = [7, table.taps]
             let weights = graph.addConstant("weights", TensorType(.f32, shape), TensorData(elements: table.weights))
-            return [try graph.add(.resample(Resample(axis: 1)), [ids[0], graph.indices(table.indices, shape), weights])]
+            return [
+                try graph.add(.resample(Resample(axis: 1)), [ids[0], graph.indices(table.indices, shape), weights])
+            ]
         },
     ]
 

@@ -85,7 +85,8 @@ struct DifferentiatedCase {
         for (index, output) in try Self.outputs(test, own.training, SessionOptions()).enumerated() {
             let largest = expected[index].values.reduce(1) { max($0, abs($1)) }
             let worst = zip(output, expected[index].values).reduce(0) { max($0, abs(Double($1.0) - $1.1)) }
-            #expect(output.count == expected[index].values.count && worst <= 3e-5 * largest, "output \(index): \(worst)")
+            #expect(
+                output.count == expected[index].values.count && worst <= 3e-5 * largest, "output \(index): \(worst)")
         }
     }
 

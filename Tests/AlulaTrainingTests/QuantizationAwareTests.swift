@@ -45,7 +45,8 @@ import Testing
             guard case .quantize = node.op else { continue }
             let name = trained[node.inputs[0]].name
             let twin = int8.values.indices.first {
-                int8.values[$0].name == name && int8.values[$0].constant == nil && int8.values[$0].type == trained.type(node.outputs[0])
+                int8.values[$0].name == name && int8.values[$0].constant == nil
+                    && int8.values[$0].type == trained.type(node.outputs[0])
             }
             if let twin { twins.append((node.outputs[0], ValueID(twin))) }
         }

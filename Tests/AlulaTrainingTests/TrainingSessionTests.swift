@@ -21,7 +21,9 @@ func sampleNetwork(classes: Int = 5, seed: UInt64 = 1) throws -> Graph {
         return try graph.add(.batchNorm(BatchNorm()), [x] + operands)
     }
     let image = graph.addInput("image", TensorType(.f32, [1, 6, 6, 3]))
-    let stem = [constant(&graph, "stem.weight", [8, 3, 3, 3], -0.3...0.3), constant(&graph, "stem.bias", [8], -0.1...0.1)]
+    let stem = [
+        constant(&graph, "stem.weight", [8, 3, 3, 3], -0.3...0.3), constant(&graph, "stem.bias", [8], -0.1...0.1),
+    ]
     var x = try graph.add(.conv2D(Conv2D(stride: Pair(2), padding: Padding(1))), [image] + stem)
     x = try graph.add(.unary(Unary(.gelu)), [norm(&graph, x, "stem.norm")])
     for block in 0..<3 {
@@ -132,8 +134,10 @@ struct Batch {
         let trained = session.trainedGraph()
         for id in graph.constants {
             let name = graph[id].name
-            let same = graph[id].constant!.data!.array(of: Float.self) == trained[id].constant!.data!.array(of: Float.self)
-            let isFrozen = name == "stem.weight" || name == "stem.bias" || name == "stem.norm.weight" || name.hasSuffix("scale")
+            let same =
+                graph[id].constant!.data!.array(of: Float.self) == trained[id].constant!.data!.array(of: Float.self)
+            let isFrozen =
+                name == "stem.weight" || name == "stem.bias" || name == "stem.norm.weight" || name.hasSuffix("scale")
             if isFrozen { #expect(same, "\(name)") }
             if name == "head.weight" || name.hasSuffix("mean") { #expect(!same, "\(name)") }
         }
@@ -171,7 +175,9 @@ struct Batch {
             #expect(throws: TrainingError.self) { try TrainingSession(sampleNetwork(), options: options(4, change)) }
         }
         let session = try TrainingSession(sampleNetwork(), options: options(4))
-        #expect(throws: TrainingError.wrongSize(name: "image", expected: 432, given: 3)) { try session.setInput(0, [1, 2, 3]) }
+        #expect(throws: TrainingError.wrongSize(name: "image", expected: 432, given: 3)) {
+            try session.setInput(0, [1, 2, 3])
+        }
         #expect(throws: TrainingError.self) { try session.setTargets(classes: [0, 1, 2, 5]) }
     }
 }

@@ -15,7 +15,9 @@ enum SharedFixtures {
         .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("shared/fixtures").standardized
 
     static func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
-    static func bytes(_ name: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: path(name)))) }
+    static func bytes(_ name: String) throws -> [UInt8] {
+        Array(try Data(contentsOf: URL(fileURLWithPath: path(name))))
+    }
 
     /// What Fixtures/make_fixtures.py wrote.
     static func own(_ name: String) throws -> Checkpoint {
@@ -71,7 +73,8 @@ struct WholeModel: CustomTestStringConvertible, Sendable {
             let folder = "hf_efficientformer_tiny_a"
             let checkpoint = try SafetensorsImporter.checkpoint(at: SharedFixtures.path(folder))
             let json = try SharedFixtures.bytes(folder + "/config.json")
-            return try EfficientFormer.build(EfficientFormer.configuration(json: json, for: checkpoint), checkpoint).graph
+            return try EfficientFormer.build(EfficientFormer.configuration(json: json, for: checkpoint), checkpoint)
+                .graph
         }, family: EfficientFormer.family)
 
     static let edgeViT = WholeModel(

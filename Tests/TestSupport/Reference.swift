@@ -158,7 +158,8 @@ package struct Reference {
         case .layerNormGradient(let op):
             return set(node, referenceLayerNormGradient(op, operands.compactMap { $0 }))
         case .poolGradient(let op): result = referencePoolGradient(op, x, operand(1), shape)
-        case .attentionGradient(let op): return set(node, referenceAttentionGradient(op.attention, (0..<5).map(operand)))
+        case .attentionGradient(let op):
+            return set(node, referenceAttentionGradient(op.attention, (0..<5).map(operand)))
         case .split(let op):
             var begin = 0
             for (id, size) in zip(node.outputs, op.sizes) {

@@ -211,7 +211,8 @@ func referenceAttentionGradient(_ op: Attention, _ o: [ReferenceTensor?]) -> [Re
                     scores.values[((b * op.heads + h) * queries + i) * keys + j] = ds
                     for d in 0..<op.keyDim {
                         let (qAt, kAt) = (
-                            (b * queries + i) * q.shape[2] + place(0, h) + d, (b * keys + j) * k.shape[2] + place(1, h) + d
+                            (b * queries + i) * q.shape[2] + place(0, h) + d,
+                            (b * keys + j) * k.shape[2] + place(1, h) + d
                         )
                         dq.values[qAt] += ds * k.values[kAt] * Double(op.scale)
                         if isSeparate {

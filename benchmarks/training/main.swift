@@ -53,7 +53,8 @@ func report(_ session: TrainingSession, _ profile: Profile) {
 }
 
 let arguments = CommandLine.arguments
-guard arguments.count >= 5, let batch = Int(arguments[2]), let threads = Int(arguments[3]), let steps = Int(arguments[4])
+guard arguments.count >= 5, let batch = Int(arguments[2]), let threads = Int(arguments[3]),
+    let steps = Int(arguments[4])
 else {
     print("usage: train-bench MODEL BATCH THREADS STEPS [keep] [profile]")
     throw TrainingError.noParameters

@@ -221,7 +221,8 @@ struct EfficientFormerBuilder {
         ) { attentionBiasIndex($0 / tokens, $0 % tokens, side: side) }
         let table = layers.constant(block + .attentionBiases, .attentionBiases, [heads, tokens])
         let columns = layers.indices(
-            "attention.distances", (0..<tokens * tokens).map { attentionBiasIndex($0 / tokens, $0 % tokens, side: side) })
+            "attention.distances",
+            (0..<tokens * tokens).map { attentionBiasIndex($0 / tokens, $0 % tokens, side: side) })
         let biases = try add(.gather(Gather(axis: 1)), [table, columns])
         return try add(.reshape(Reshape(shape)), [biases])
     }

@@ -24,38 +24,10 @@ extension StepBuilder {
             group: geometry.outputs * output, output: output, tap: geometry.inputs, input: 1)
         let layout = geometry.packedLayout(.f32)
         let target = try workspace(geometry.byteCount(layout, .f32)!)
-        for (index, copy) in packing(weight.address, strides, geometry, into: target).enumerated() {
+        for (index, copy) in packing(weight.address, strides, geometry, geometry, row: 0, into: target).enumerated() {
             try append(copy, parallel: index > 0)
         }
         return (target, layout)
-    }
-
-    /// The copies that bring weights into the layout that `geometry.packedLayout` names.
-    func packing(
-        _ source: UnsafeMutableRawPointer, _ strides: WeightStrides, _ geometry: WeightGeometry,
-        into target: UnsafeMutableRawPointer
-    ) -> [StridedCopy] {
-        let bytes = MemoryLayout<Float>.stride
-        let first = UnsafeRawPointer(source + strides.start * bytes)
-        if geometry.isDepthwise {
-            return [
-                StridedCopy(
-                    input: first, inputStrides: [strides.tap, strides.group], output: target,
-                    outputStrides: [roundUp(geometry.groups, 16), 1], shape: [geometry.taps, geometry.groups],
-                    elementBytes: bytes)
-            ]
-        }
-        let (whole, rest) = (geometry.outputs / 16, geometry.outputs % 16)
-        let block = geometry.taps * geometry.inputs * 16
-        let group = (whole + (rest > 0 ? 1 : 0)) * block
-        let part = { (from: Int, blocks: Int, lanes: Int) in
-            StridedCopy(
-                input: first + from * 16 * strides.output * bytes,
-                inputStrides: [strides.group, 16 * strides.output, strides.tap, strides.input, strides.output],
-                output: target + from * block * bytes, outputStrides: [group, block, geometry.inputs * 16, 16, 1],
-                shape: [geometry.groups, blocks, geometry.taps, geometry.inputs, lanes], elementBytes: bytes)
-        }
-        return (whole > 0 ? [part(0, whole, 16)] : []) + (rest > 0 ? [part(whole, 1, rest)] : [])
     }
 
     /// A vector over output channels that is not constant; between groups it is padded.
@@ -99,7 +71,8 @@ extension StepBuilder {
         for row in rows {
             for column in columns {
                 let geometry = WeightGeometry(
-                    groups: op.groups, outputs: outputs, taps: max(1, row.taps.count * column.taps.count), inputs: inputs)
+                    groups: op.groups, outputs: outputs, taps: max(1, row.taps.count * column.taps.count),
+                    inputs: inputs)
                 var arguments = alula_conv_f32_args()
                 arguments.window = alula_window(
                     batch: size(x.shape[0]), in_h: size(x.shape[1]), in_w: size(x.shape[2]), out_h: size(row.count),
@@ -154,15 +127,15 @@ extension StepBuilder {
             let strides = WeightStrides(
                 group: geometry.inputs * input, output: 1, tap: stepColumn * tapColumn, input: input,
                 start: tap * tapRow + column.taps[0] * tapColumn)
-            for copy in rowPacking(weight.address, strides, single, geometry, row: index, into: target) {
+            for copy in packing(weight.address, strides, single, geometry, row: index, into: target) {
                 try append(copy, parallel: count > 0)
                 count += 1
             }
         }
     }
 
-    /// As `packing`, for the taps of one row of a kernel of `whole.taps` taps.
-    private func rowPacking(
+    /// The copies that bring the taps of one row of a kernel of `whole.taps` taps into the layout that `whole.packedLayout` names.
+    private func packing(
         _ source: UnsafeMutableRawPointer, _ strides: WeightStrides, _ part: WeightGeometry, _ whole: WeightGeometry,
         row: Int, into target: UnsafeMutableRawPointer
     ) -> [StridedCopy] {

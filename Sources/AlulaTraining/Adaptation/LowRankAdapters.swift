@@ -10,7 +10,9 @@ public struct LowRankAdapters: Sendable, Equatable {
     /// Other parameters that are trained as well, such as a new head's.
     public var alsoTrained: [NamePattern]
 
-    public init(rank: Int = 8, alpha: Float = 16, layers: [NamePattern] = [NamePattern("*")], alsoTrained: [NamePattern] = []) {
+    public init(
+        rank: Int = 8, alpha: Float = 16, layers: [NamePattern] = [NamePattern("*")], alsoTrained: [NamePattern] = []
+    ) {
         (self.rank, self.alpha, self.layers, self.alsoTrained) = (rank, alpha, layers, alsoTrained)
     }
 
@@ -25,7 +27,8 @@ public struct LowRankAdapters: Sendable, Equatable {
     /// The graph with adapters. A is drawn uniformly from `±1/√inputs` by `seed`, B is 0: at first the graph computes what it did.
     public func adding(to graph: Graph, seed: UInt64) throws(TrainingError) -> Graph {
         guard (1...4096).contains(rank), alpha.isFinite else {
-            throw .invalidOption(name: "adapters", problem: "rank \(rank) is not within 1...4096, or alpha is not a number")
+            throw .invalidOption(
+                name: "adapters", problem: "rank \(rank) is not within 1...4096, or alpha is not a number")
         }
         var copy = try GraphCopy(graph)
         var random = SplitMix64(seed: seed)
@@ -99,7 +102,9 @@ public struct LowRankAdapters: Sendable, Equatable {
             let (outputs, inputs) = (original.shape(id)[0], original.shape(id).last)
             for o in 0..<outputs {
                 for i in 0..<inputs {
-                    let sum = (0..<rank).reduce(0.0) { $0 + Double(second[o * rank + $1]) * Double(first[$1 * inputs + i]) }
+                    let sum = (0..<rank).reduce(0.0) {
+                        $0 + Double(second[o * rank + $1]) * Double(first[$1 * inputs + i])
+                    }
                     weight[o * inputs + i] += Float(Double(factor) * sum)
                 }
             }

@@ -61,7 +61,8 @@ extension GradientEmitter {
         let forward = Conv2D(stride: op.stride, padding: op.padding, dilation: op.dilation, groups: op.groups)
         let kernel = Pair(shape(weight)[1], shape(weight)[2])
         if needs(weight) {
-            try accumulate(emit(.conv2DWeightGradient(Conv2DWeightGradient(forward, kernel: kernel)), x, dy), to: weight)
+            try accumulate(
+                emit(.conv2DWeightGradient(Conv2DWeightGradient(forward, kernel: kernel)), x, dy), to: weight)
         }
         if needs(x) { try accumulate(emit(.conv2D(forward), dy, weight), to: x) }
     }

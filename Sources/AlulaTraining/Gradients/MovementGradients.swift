@@ -56,7 +56,8 @@ extension GradientEmitter {
         )
         let x = node.inputs[0]
         let taps = shape(node.inputs[1])[1]
-        try accumulate(resample(dy, op.axis, TransposedTable(indices, weights, taps: taps, size: shape(x)[op.axis])), to: x)
+        try accumulate(
+            resample(dy, op.axis, TransposedTable(indices, weights, taps: taps, size: shape(x)[op.axis])), to: x)
     }
 
     mutating func differentiate(_ op: Roll, _ node: Node, _ dy: ValueID) throws(TrainingError) {
@@ -77,7 +78,8 @@ extension GradientEmitter {
 
     // MARK: Sums of elements that came from the same place
 
-    private mutating func resample(_ x: ValueID, _ axis: Int, _ table: TransposedTable) throws(TrainingError) -> ValueID {
+    private mutating func resample(_ x: ValueID, _ axis: Int, _ table: TransposedTable) throws(TrainingError) -> ValueID
+    {
         let shape: Shape = [table.indices.count / table.taps, table.taps]
         let indices = graph.addConstant(
             "training.\(graph.values.count)", TensorType(.i32, shape), TensorData(elements: table.indices))

@@ -62,7 +62,9 @@ private struct Batching {
         for id in node.outputs {
             var expected = source.shape(id)
             expected[resultAxis] *= count
-            guard copy.graph.shape(copy[id]) == expected else { throw refuse(node, "its result does not grow with the batch") }
+            guard copy.graph.shape(copy[id]) == expected else {
+                throw refuse(node, "its result does not grow with the batch")
+            }
             axes[Int(id.index)] = resultAxis
         }
     }

@@ -53,7 +53,8 @@ extension Operator {
         switch self {
         case .batchNorm: index >= 3 ? .statistic : index > 0 ? .parameter : .fixed
         case .conv2D, .convTranspose2D, .linear, .layerNorm, .poolMixer: .parameter
-        case .matmul, .attention, .softmax, .reshape, .transpose, .slice, .concat, .split, .roll, .expand, .pad: .parameter
+        case .matmul, .attention, .softmax, .reshape, .transpose, .slice, .concat, .split, .roll, .expand, .pad:
+            .parameter
         case .gather, .resample: index == 0 ? .parameter : .fixed
         case .binary(let op):
             switch op.kind {

@@ -24,7 +24,9 @@ extension Graph {
         for (index, node) in nodes.enumerated() {
             for id in node.inputs where !id.isNone {
                 lastUse[Int(id.index)] = index
-                if index >= forwardCount { firstBackwardUse[Int(id.index)] = min(firstBackwardUse[Int(id.index)], index) }
+                if index >= forwardCount {
+                    firstBackwardUse[Int(id.index)] = min(firstBackwardUse[Int(id.index)], index)
+                }
             }
         }
         for id in outputs { lastUse[Int(id.index)] = nodes.count }
@@ -55,7 +57,9 @@ extension Graph {
 
     /// The node and those before it that must be repeated with it; false if these are too many or not cheap.
     private func collect(_ index: Int, _ chain: inout [Int], _ producers: [Int], _ isKept: (ValueID) -> Bool) -> Bool {
-        guard chain.count < Graph.longestChain, nodes[index].op.isCheap, nodes[index].outputs.count == 1 else { return false }
+        guard chain.count < Graph.longestChain, nodes[index].op.isCheap, nodes[index].outputs.count == 1 else {
+            return false
+        }
         chain.append(index)
         for id in nodes[index].inputs where !id.isNone && !isKept(id) {
             let producer = producers[Int(id.index)]

@@ -18,7 +18,8 @@ extension Graph {
                 shape(node.inputs[0]).rank > 1, node.inputs.allSatisfy({ self[$0].constant == nil }),
                 node.inputs[0] != node.inputs[1]
             else { return nil }
-            for (branch, skip) in [(0, 1), (1, 0)] where depends(node.inputs[branch], on: node.inputs[skip], producers) {
+            for (branch, skip) in [(0, 1), (1, 0)] where depends(node.inputs[branch], on: node.inputs[skip], producers)
+            {
                 return (index, branch)
             }
             return nil

@@ -18,7 +18,8 @@ public struct QuantizationAwareGraph {
     /// - Parameters:
     ///   - folded: a float graph after `Pass.folding`.
     ///   - calibration: observations of the same graph: they give the ranges.
-    public init(_ folded: Graph, _ calibration: Calibration, options: Quantizer.Options = .init()) throws(TrainingError) {
+    public init(_ folded: Graph, _ calibration: Calibration, options: Quantizer.Options = .init()) throws(TrainingError)
+    {
         (self.folded, self.calibration) = (folded, calibration)
         var options = options
         // Training moves biases to where they fit.
@@ -26,7 +27,9 @@ public struct QuantizationAwareGraph {
         self.options = options
         let int8 = try QuantizationAwareGraph.quantize(folded, calibration, options)
         let plain = try folded.unfused()
-        var (ranges, innerRanges, weights): ([String: Quantization], [String: Quantization], Set<String>) = ([:], [:], [])
+        var (ranges, innerRanges, weights): ([String: Quantization], [String: Quantization], Set<String>) = (
+            [:], [:], []
+        )
         for value in int8.values where !value.name.isEmpty {
             if let own = value.type.quantization { ranges[value.name] = own }
             if value.constant != nil, value.type.dataType == .s8 { weights.insert(value.name) }
@@ -104,7 +107,9 @@ extension Graph {
 
     /// Whether `x` was only moved since it was rounded to the same numbers.
     fileprivate func isQuantized(_ x: ValueID, _ quantization: Quantization) -> Bool {
-        guard let node = nodes.last(where: { $0.outputs.contains(x) }), let first = node.inputs.first else { return false }
+        guard let node = nodes.last(where: { $0.outputs.contains(x) }), let first = node.inputs.first else {
+            return false
+        }
         if case .dequantize = node.op { return type(first).quantization == quantization }
         guard case .movement = node.op.numericRule, node.op.isVariadic == false else { return false }
         return isQuantized(first, quantization)

@@ -152,8 +152,12 @@ public final class TrainingSession {
     }
 
     /// An input's memory, to be filled in place before each run.
-    public func withInput<R, E: Error>(_ index: Int = 0, _ body: (UnsafeMutableBufferPointer<Float>) throws(E) -> R) throws(E) -> R {
-        try session.withInput(inputPositions[index]) { (bytes) throws(E) -> R in try body(bytes.bindMemory(to: Float.self)) }
+    public func withInput<R, E: Error>(_ index: Int = 0, _ body: (UnsafeMutableBufferPointer<Float>) throws(E) -> R)
+        throws(E) -> R
+    {
+        try session.withInput(inputPositions[index]) { (bytes) throws(E) -> R in
+            try body(bytes.bindMemory(to: Float.self))
+        }
     }
 
     /// Targets, one row of `outputCount` numbers a sample.
@@ -276,7 +280,8 @@ public final class TrainingSession {
     }
 
     private static func constant(_ name: String, in graph: Graph) -> [Float] {
-        graph.constants.first { graph[$0].name == name }.flatMap { graph[$0].constant?.data?.array(of: Float.self) } ?? []
+        graph.constants.first { graph[$0].name == name }.flatMap { graph[$0].constant?.data?.array(of: Float.self) }
+            ?? []
     }
 
     // MARK: Time
