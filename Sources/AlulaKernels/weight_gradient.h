@@ -22,7 +22,8 @@ ALULA_INLINE void alula_gather_columns(const alula_weight_gradient_f32_args *p, 
                 const size_t lane = j % width;
                 size_t n = alula_min(width - lane, alula_min(inputs - channel, columns - j));
                 float *to = panels + (j / width * ALULA_GRADIENT_PIXELS + pixel) * width + lane;
-                for (size_t i = 0; i < n; i++) to[i] = from[channel + i];
+                if (n == width) __builtin_memcpy(to, from + channel, width * sizeof(float));
+                else for (size_t i = 0; i < n; i++) to[i] = from[channel + i];
                 channel += n, j += n;
             }
         }

@@ -22,7 +22,7 @@ ALULA_INLINE void tile(const float *a, const float *b, size_t pixels, target t, 
         vector columns[2];
         ALULA_UNROLL_ALL for (size_t v = 0; v < vectors; v++) columns[v] = *(const vector *)(b + v * ALULA_LANES);
         ALULA_UNROLL_ALL for (size_t r = 0; r < rows; r++) {
-            const vector factor = (vector){0} + a[r];
+            const vector factor = a[r] - (vector){0};        // a broadcast: subtracting 0 changes nothing, and the compiler knows
             ALULA_UNROLL_ALL for (size_t v = 0; v < vectors; v++) sum[r][v] = __builtin_elementwise_fma(factor, columns[v], sum[r][v]);
         }
     }
