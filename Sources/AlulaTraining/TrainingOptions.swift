@@ -29,7 +29,7 @@ public struct TrainingOptions: Sendable {
     public var memoryLimit: Int? = nil
     /// Without a memory limit: bytes that inputs and results of a step may take before values are computed again that take one pass over memory (norms,
     /// activations). EfficientFormer-L1 takes 415 MB for a batch of 8 with all of them kept, 236 MB with none, which costs 1 to 4 % of the time.
-    public var workingMemory = 256 << 20
+    public var workingMemory = 192 << 20
     /// Names of results that count as constant.
     package var stoppedGradients: Set<String> = []
     /// nil: the best of this CPU.
