@@ -30,6 +30,7 @@ let package = Package(
 
         // MARK: Workbench: compiler, data, formats, architectures, command line
         .target(name: "AlulaCompiler", dependencies: ["AlulaRuntime"]),
+        .target(name: "AlulaTraining", dependencies: ["AlulaCompiler"]),
         .target(
             name: "AlulaData",
             dependencies: ["AlulaRuntime", "CImageCodecs", "CFLAC", .product(name: "SwiftCSV", package: "SwiftCSV")]),
@@ -57,7 +58,8 @@ let package = Package(
         .executableTarget(
             name: "AlulaCommand",
             dependencies: [
-                "Alula", "AlulaCompiler", "AlulaData", "SafetensorsConverter", "PyTorchConverter", "HDF5Converter",
+                "Alula", "AlulaCompiler", "AlulaTraining", "AlulaData", "SafetensorsConverter", "PyTorchConverter",
+                "HDF5Converter",
                 "alula-hdf5-reader", "ONNXConverter", "EfficientFormer", "EdgeViT", "MSWTransformer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
@@ -86,6 +88,11 @@ let package = Package(
         .testTarget(name: "AlulaRuntimeTests", dependencies: ["AlulaRuntime", "TestSupport", "AllocationCounter"]),
         .testTarget(name: "AlulaCompilerTests", dependencies: ["AlulaCompiler", "TestSupport"]),
         .testTarget(
+            name: "AlulaTrainingTests",
+            dependencies: [
+                "AlulaTraining", "EfficientFormer", "EdgeViT", "MSWTransformer", "SafetensorsConverter", "TestSupport",
+            ], exclude: ["Fixtures"]),
+        .testTarget(
             name: "AlulaDataTests", dependencies: ["AlulaData", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(
             name: "ONNXConverterTests", dependencies: ["ONNXConverter", "AlulaCompiler", "TestSupport"],
@@ -103,6 +110,9 @@ let package = Package(
             name: "HDF5ConverterTests", dependencies: ["HDF5Converter", "alula-hdf5-reader"],
             exclude: ["Fixtures", "make_fixtures.py"]),
         .testTarget(name: "PyTorchConverterTests", dependencies: ["PyTorchConverter", "TestSupport"]),
+        .executableTarget(
+            name: "train-bench", dependencies: ["AlulaTraining", "EfficientFormer", "EdgeViT"],
+            path: "benchmarks/training", exclude: ["torch_step.py"]),
         .target(name: "FuzzSupport", dependencies: ["TestSupport"], path: "Tests/Fuzz/Support"),
         .executableTarget(
             name: "onnx-conformance", dependencies: ["ONNXConverter", "AlulaRuntime"], path: "Tests/Conformance",

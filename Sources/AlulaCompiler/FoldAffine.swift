@@ -39,7 +39,7 @@ struct Affine {
 private func affine(of node: Node, _ graph: Graph) -> (x: ValueID, affine: Affine)? {
     switch node.op {
     case .batchNorm(let norm):
-        guard let gamma = graph.floats(node.inputs[1]), let beta = graph.floats(node.inputs[2]),
+        guard norm.activation == nil, let gamma = graph.floats(node.inputs[1]), let beta = graph.floats(node.inputs[2]),
             let mean = graph.floats(node.inputs[3]), let variance = graph.floats(node.inputs[4])
         else { return nil }
         let scale = zip(gamma, variance).map { Double($0) / (Double($1) + Double(norm.epsilon)).squareRoot() }

@@ -7,6 +7,8 @@ public struct Quantizer {
     public struct Options: Sendable {
         /// Names of results whose operators stay f32.
         public var keepFloat: Set<String> = []
+        /// Whether biases make up for what rounding the weights adds to the mean of each output. Training with the rounding does so itself.
+        public var correctsBiases = true
         public init() {}
     }
 
@@ -156,7 +158,8 @@ public struct Quantizer {
         case .reshape, .transpose, .slice, .split, .gather, .roll, .pad, .expand, .pool: try addMovement(node)
         case .resample: try addResample(node)
         case .binary, .select, .matmul, .softmax, .batchNorm, .convTranspose2D, .reduce, .topK, .quantize, .dequantize,
-            .requantize:
+            .requantize, .conv2DWeightGradient, .unaryGradient, .channelSum, .batchStatistics, .batchNormGradient,
+            .layerNormGradient, .poolGradient, .attentionGradient:
             try addFloat(node)
         }
     }
@@ -302,7 +305,8 @@ public struct Quantizer {
         let shape = source.shape(node.inputs[WeightedOperand.weight])
         let quantizedWeights = QuantizedWeights(
             WeightRows(values: weights, rows: shape[0]), bias: source.floats(node.input(WeightedOperand.bias)),
-            means: calibration.channelMeans(node.inputs[0]), groups: node.op.weightGroups ?? 1, input: input,
+            means: options.correctsBiases ? calibration.channelMeans(node.inputs[0]) : nil,
+            groups: node.op.weightGroups ?? 1, input: input,
             outputScale: target.scale)
         var inputs = [x] + addConstants(quantizedWeights, node, shape) + [table]
         let residual = node.input(WeightedOperand.residual)

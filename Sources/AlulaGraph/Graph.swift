@@ -111,6 +111,19 @@ public struct Graph: Sendable {
 
     public mutating func setOutputs(_ ids: [ValueID]) { outputs = ids }
 
+    /// Turns a constant into an input of the same name, behind the others.
+    package mutating func makeInput(_ id: ValueID) {
+        self[id].constant = nil
+        inputs.append(id)
+    }
+
+    /// New numbers for the f32 constant of this name; nothing if there is none.
+    package mutating func setConstant(_ name: String, _ elements: [Float]) {
+        guard let id = constants.first(where: { self[$0].name == name }) else { return }
+        precondition(elements.count == shape(id).elementCount, "the constant has another size")
+        self[id].constant?.data = TensorData(elements: elements)
+    }
+
     package func operandTypes(_ inputs: [ValueID]) -> [TensorType?] {
         inputs.map { $0.isNone ? nil : type($0) }
     }
@@ -122,6 +135,12 @@ public struct Graph: Sendable {
             return TensorType(operand.dataType, shape, operand.quantization)
         }
         return TensorType(op.numericRule.resultType(index, operand?.dataType ?? .f32), shape)
+    }
+
+    /// Forgets the numbers of the constant of this name.
+    package mutating func dropData(ofConstant name: String) {
+        guard let id = constants.first(where: { self[$0].name == name }) else { return }
+        self[id].constant?.data = nil
     }
 
     // MARK: Queries

@@ -29,6 +29,14 @@ public enum Operator: Sendable, Equatable {
     case quantize(Quantize)
     case dequantize(Dequantize)
     case requantize(Requantize)
+    case conv2DWeightGradient(Conv2DWeightGradient)
+    case unaryGradient(UnaryGradient)
+    case channelSum(ChannelSum)
+    case batchStatistics(BatchStatistics)
+    case batchNormGradient(BatchNormGradient)
+    case layerNormGradient(LayerNormGradient)
+    case poolGradient(PoolGradient)
+    case attentionGradient(AttentionGradient)
 
     /// The one place that opens the enum; everything that is uniform over operators goes through it.
     private func rule<V: RuleVisitor>(_ visitor: V) throws(V.Failure) -> V.Result {
@@ -61,6 +69,14 @@ public enum Operator: Sendable, Equatable {
         case .quantize(let op): try visitor.visit(op)
         case .dequantize(let op): try visitor.visit(op)
         case .requantize(let op): try visitor.visit(op)
+        case .conv2DWeightGradient(let op): try visitor.visit(op)
+        case .unaryGradient(let op): try visitor.visit(op)
+        case .channelSum(let op): try visitor.visit(op)
+        case .batchStatistics(let op): try visitor.visit(op)
+        case .batchNormGradient(let op): try visitor.visit(op)
+        case .layerNormGradient(let op): try visitor.visit(op)
+        case .poolGradient(let op): try visitor.visit(op)
+        case .attentionGradient(let op): try visitor.visit(op)
         }
     }
 
@@ -143,6 +159,15 @@ public enum Operator: Sendable, Equatable {
         case "quantize": self = .quantize(Quantize())
         case "dequantize": self = .dequantize(Dequantize())
         case "requantize": self = .requantize(Requantize())
+        case "conv2d_weight_gradient": self = .conv2DWeightGradient(try Conv2DWeightGradient(&attributes))
+        case "unary_gradient": self = .unaryGradient(try UnaryGradient(&attributes))
+        case "channel_sum": self = .channelSum(ChannelSum())
+        case "batch_statistics": self = .batchStatistics(BatchStatistics())
+        case "batch_norm_gradient": self = .batchNormGradient(try BatchNormGradient(&attributes))
+        case "layer_norm_gradient": self = .layerNormGradient(try LayerNormGradient(&attributes))
+        case "avg_pool_gradient": self = .poolGradient(try PoolGradient(.average, &attributes))
+        case "max_pool_gradient": self = .poolGradient(try PoolGradient(.maximum, &attributes))
+        case "attention_gradient": self = .attentionGradient(try AttentionGradient(&attributes))
         default: return nil
         }
     }

@@ -18,6 +18,7 @@ static const alula_kernel_table scalar_table = {
     .pair_f32 = alula_pair_f32_scalar,
     // All other families.
     ALULA_GENERAL_FAMILIES(ENTRY, scalar)
+    ALULA_GRADIENT_FAMILIES(ENTRY, scalar)
 };
 
 // A probe gives a set of instruction sets, one bit each.
@@ -40,6 +41,7 @@ static const alula_kernel_table avx2_table = {
     .pair_f32 = alula_pair_f32_avx2,
     // All other families.
     ALULA_GENERAL_FAMILIES(ENTRY, avx2)
+    ALULA_GRADIENT_FAMILIES(ENTRY, avx2)
 };
 
 static const alula_kernel_table avxvnni_table = {
@@ -56,6 +58,7 @@ static const alula_kernel_table avxvnni_table = {
     .pair_f32 = alula_pair_f32_avx2,
     // All other families.
     ALULA_GENERAL_FAMILIES(ENTRY, avx2)
+    ALULA_GRADIENT_FAMILIES(ENTRY, avx2)
 };
 
 static const alula_kernel_table avx512vnni_table = {
@@ -74,6 +77,7 @@ static const alula_kernel_table avx512vnni_table = {
     ALULA_NARROW_FAMILIES(ENTRY, avx2)
     ALULA_WIDE_FAMILIES(ENTRY, avx512vnni)
     ENTRY(table_u8, avx512vnni)
+    ALULA_GRADIENT_FAMILIES(ENTRY, avx512)
 };
 
 // The parts of the register file that the operating system saves on a context switch.
@@ -121,6 +125,7 @@ static const alula_kernel_table *const tables[ALULA_ISA_COUNT] = {
         .pair_f32 = alula_pair_f32_neon,                   \
         ALULA_GENERAL_FAMILIES_WITHOUT_TABLE(ENTRY, scalar) \
         ENTRY(table_u8, neon)                              \
+        ALULA_GRADIENT_FAMILIES(ENTRY, scalar)             \
     };
 ARM_TABLE(neon, ALULA_ISA_NEON)
 ARM_TABLE(neondot, ALULA_ISA_NEONDOT)
@@ -167,6 +172,7 @@ static const alula_kernel_table simd128_table = {
     .pair_f32 = alula_pair_f32_scalar,
     // All other families: the scalar versions, which the compiler vectorises with the same instructions.
     ALULA_GENERAL_FAMILIES(ENTRY, scalar)
+    ALULA_GRADIENT_FAMILIES(ENTRY, scalar)
 };
 
 // A module with vector instructions loads only where there are some.

@@ -4,17 +4,6 @@
 #include "strides.h"
 #include "unary_body.h"
 
-void ALULA_SYMBOL(affine_f32)(const void *args, size_t begin, size_t end, void *scratch) {
-    (void)scratch;
-    const alula_affine_f32_args *p = args;
-    size_t c = (size_t)p->c;
-    for (size_t row = begin; row < end; row++) {
-        const float *in = p->input + row * c, *scale = p->scale, *shift = p->shift;
-        float *out = p->output + row * c;
-        ALULA_VECTORIZE for (size_t i = 0; i < c; i++) out[i] = in[i] * scale[i] + shift[i];
-    }
-}
-
 // ---- Binary with broadcast ----------------------------------------------------------------------------------------------------
 
 ALULA_INLINE float maximum(float x, float y) { return ((x > y) | (x != x)) ? x : y; }    // NaN if either is

@@ -75,7 +75,7 @@ ALULA_INLINE float alula_exp_nonpositive(float x) {
 
 // erfc(z) = exp(-z^2) * erfcx(z) for 0 <= z <= 11; erfcx(z) = t * P(t), t = 1 / (1 + 0.4 z), minimax error 1.1e-8. square is z^2.
 // P's odd and even coefficients are two chains of half the length: the latency of one was most of the time.
-ALULA_INLINE float alula_erfc_positive(float z, float square) {
+ALULA_INLINE float alula_erfcx_positive(float z) {
     float t = 1.0f / (1.0f + 0.4f * z), u = t * t;
     float odd = -0.027724098414182663f, even = 0.18790283799171448f;
     odd = alula_fma(odd, u, -0.47516268491744995f);
@@ -87,8 +87,9 @@ ALULA_INLINE float alula_erfc_positive(float z, float square) {
     odd = alula_fma(odd, u, 0.22507095336914062f);
     even = alula_fma(even, u, 0.22570087015628815f);
     float p = alula_fma(odd, t, even);
-    return (p * t) * alula_exp_nonpositive(-square);
+    return p * t;
 }
+ALULA_INLINE float alula_erfc_positive(float z, float square) { return alula_erfcx_positive(z) * alula_exp_nonpositive(-square); }
 
 // erf(x), absolute error <= 1.2e-7, 2.4 ulp.
 ALULA_INLINE float alula_erff(float x) {

@@ -77,3 +77,15 @@ void ALULA_SYMBOL(unary_f32)(const void *args, size_t begin, size_t end, void *s
     const alula_unary_f32_args *p = args;
     apply_unary(p->function, p->parameters, p->input + begin, p->output + begin, end - begin);
 }
+
+void ALULA_SYMBOL(affine_f32)(const void *args, size_t begin, size_t end, void *scratch) {
+    (void)scratch;
+    const alula_affine_f32_args *p = args;
+    size_t c = (size_t)p->c;
+    for (size_t row = begin; row < end; row++) {
+        const float *in = p->input + row * c, *scale = p->scale, *shift = p->shift;
+        float *out = p->output + row * c;
+        ALULA_VECTORIZE for (size_t i = 0; i < c; i++) out[i] = in[i] * scale[i] + shift[i];
+        if (p->activation != ALULA_NONE) apply_unary(p->activation, 0, out, out, c);
+    }
+}

@@ -9,6 +9,9 @@ enum KernelFamily: Sendable, CaseIterable {
         poolMixerF32
     case poolF32, reduceF32, topKF32, resampleF32, resampleU8, unaryF32, binaryF32, selectF32
     case copy, fill, gather
+    case weightGradientF32, depthwiseWeightGradientF32, unaryGradientF32, channelSumF32, channelTotalF32
+    case channelMomentsF32, channelVarianceF32, batchNormScaleF32, batchNormSumsF32, batchNormFactorsF32
+    case batchNormGradientF32, layerNormGradientF32, poolGradientF32, attentionGradientF32
 
     /// The entry's kernel, or nil if the build lacks it.
     func kernel(in table: alula_kernel_table) -> alula_kernel? {
@@ -47,6 +50,20 @@ enum KernelFamily: Sendable, CaseIterable {
         case .copy: table.copy
         case .fill: table.fill
         case .gather: table.gather
+        case .weightGradientF32: table.weight_gradient_f32
+        case .depthwiseWeightGradientF32: table.depthwise_weight_gradient_f32
+        case .unaryGradientF32: table.unary_gradient_f32
+        case .channelSumF32: table.channel_sum_f32
+        case .channelTotalF32: table.channel_total_f32
+        case .channelMomentsF32: table.channel_moments_f32
+        case .channelVarianceF32: table.channel_variance_f32
+        case .batchNormScaleF32: table.batch_norm_scale_f32
+        case .batchNormSumsF32: table.batch_norm_sums_f32
+        case .batchNormFactorsF32: table.batch_norm_factors_f32
+        case .batchNormGradientF32: table.batch_norm_gradient_f32
+        case .layerNormGradientF32: table.layernorm_gradient_f32
+        case .poolGradientF32: table.pool_gradient_f32
+        case .attentionGradientF32: table.attention_gradient_f32
         }
     }
 
@@ -87,6 +104,20 @@ enum KernelFamily: Sendable, CaseIterable {
         case .copy: "copy"
         case .fill: "fill"
         case .gather: "gather"
+        case .weightGradientF32: "weight_gradient_f32"
+        case .depthwiseWeightGradientF32: "depthwise_weight_gradient_f32"
+        case .unaryGradientF32: "unary_gradient_f32"
+        case .channelSumF32: "channel_sum_f32"
+        case .channelTotalF32: "channel_total_f32"
+        case .channelMomentsF32: "channel_moments_f32"
+        case .channelVarianceF32: "channel_variance_f32"
+        case .batchNormScaleF32: "batch_norm_scale_f32"
+        case .batchNormSumsF32: "batch_norm_sums_f32"
+        case .batchNormFactorsF32: "batch_norm_factors_f32"
+        case .batchNormGradientF32: "batch_norm_gradient_f32"
+        case .layerNormGradientF32: "layernorm_gradient_f32"
+        case .poolGradientF32: "pool_gradient_f32"
+        case .attentionGradientF32: "attention_gradient_f32"
         }
     }
 

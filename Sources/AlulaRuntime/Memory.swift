@@ -1,15 +1,15 @@
 import AlulaSystem
 
 /// Memory on a 64-byte boundary that starts as zeros; 64 bytes more can be read after its end, as kernels may do.
-final class Memory {
-    static let alignment = 64
+package final class Memory {
+    package static let alignment = 64
     /// Readable bytes after the end.
     static let slack = 64
 
-    let start: UnsafeMutableRawPointer
-    let count: Int
+    package let start: UnsafeMutableRawPointer
+    package let count: Int
 
-    init(count: Int) throws(RuntimeError) {
+    package init(count: Int) throws(RuntimeError) {
         guard count >= 0, count <= Int.max / 2, let memory = alula_allocate(count + Memory.slack) else {
             throw .outOfMemory(bytes: count)
         }

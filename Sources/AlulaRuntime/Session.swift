@@ -29,27 +29,37 @@ public final class Session {
 
     /// Prepares `graph`. Fails if the CPU or build lacks something that it needs, or if the memory would exceed the
     /// options' limit.
-    public init(_ graph: Graph, options: SessionOptions = SessionOptions()) throws(RuntimeError) {
+    public convenience init(_ graph: Graph, options: SessionOptions = SessionOptions()) throws(RuntimeError) {
+        try self.init(graph, options: options, external: [])
+    }
+
+    /// The same with inputs and outputs in memory of the caller's, which must outlive the session. Runs read such inputs in
+    /// place and never overwrite them.
+    package init(_ graph: Graph, options: SessionOptions, external: [ExternalValue]) throws(RuntimeError) {
         do throws(GraphError) { try graph.verify() } catch { throw .graph(error) }
         let threads = try Session.threadCount(options.threads)
         let set = if let chosen = options.instructionSet { chosen } else { try InstructionSet.preferred() }
         guard let kernels = set.kernels else { throw .instructionSetUnavailable(name: set.name) }
-        let weights = Session.weightBytes(graph)
+        let weights = Session.weightBytes(graph) + external.reduce(0) { $0 + graph.type($1.id).byteCount }
 
         // The arena is the one large allocation: refuse a graph that cannot fit before making it.
-        let storage = Storage(graph, sharesMemory: !options.keepsAllValues)
+        let storage = Storage(graph, sharesMemory: !options.keepsAllValues, external: external.map(\.id))
         let plan = Planner.plan(storage.buffers)
         try Session.check(plan.byteCount + weights, options.memoryLimit)
         let arena = try Memory(count: plan.byteCount)
         let place = { (place: Storage.Place) -> UnsafeMutableRawPointer? in
-            if case .buffer(let buffer) = place { arena.start + plan.offsets[buffer] } else { nil }
+            switch place {
+            case .buffer(let buffer): arena.start + plan.offsets[buffer]
+            case .external(let index): external[index].address
+            case .constant, .scratch: nil
+            }
         }
 
         let addresses = storage.places.map(place)
         var builder = StepBuilder(
             graph, addresses: addresses, pairs: storage.pairs, kernels: kernels.pointee, threads: threads)
         try Session.bind(
-            graph, storage, &builder, copies: storage.copiedOutputs.map { arena.start + plan.offsets[$0.buffer] })
+            graph, storage, &builder, copies: storage.copiedOutputs.map { place($0.place)! })
         var outputAddresses: [UnsafeMutableRawPointer] = []
         for output in storage.outputs { outputAddresses.append(place(output)!) }
 
@@ -125,6 +135,11 @@ public final class Session {
     }
 
     // MARK: Preparing
+
+    /// The bytes of inputs and results that a session of this graph would have, these in memory of the caller's left out.
+    package static func arenaBytes(_ graph: Graph, external: [ValueID]) -> Int {
+        Planner.plan(Storage(graph, sharesMemory: true, external: external).buffers).byteCount
+    }
 
     private static func threadCount(_ wanted: Int) throws(RuntimeError) -> Int {
         let limit = Int(alula_pool_limit())

@@ -1,3 +1,4 @@
+import AlulaGraph
 import AlulaKernels
 import AlulaSystem
 
@@ -24,6 +25,14 @@ public struct SessionOptions: Sendable {
         self.instructionSet = instructionSet
         self.keepsAllValues = keepsAllValues
     }
+}
+
+/// An input or output that lies in memory of the caller's: on a 64-byte boundary, with 64 bytes more that can be read after its end.
+package struct ExternalValue {
+    package var id: ValueID
+    package var address: UnsafeMutableRawPointer
+
+    package init(id: ValueID, address: UnsafeMutableRawPointer) { (self.id, self.address) = (id, address) }
 }
 
 /// The instruction sets that kernels are written for. All give the same bytes.

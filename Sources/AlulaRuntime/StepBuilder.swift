@@ -56,6 +56,7 @@ struct StepBuilder {
     private(set) var scratchBytes = 0
     /// The node that is being prepared.
     var node = 0
+    private var sharedWorkspace: Memory?
 
     /// Where each value lies, by value index; constants once they are used.
     private var addresses: [UnsafeMutableRawPointer?]
@@ -158,6 +159,15 @@ struct StepBuilder {
     }
 
     // MARK: Memory
+
+    /// Memory of at least this many bytes that a node's steps share among themselves; the next node's steps overwrite it.
+    mutating func workspace(_ byteCount: Int) throws(RuntimeError) -> UnsafeMutableRawPointer {
+        if let known = sharedWorkspace, known.count >= byteCount { return known.start }
+        let memory = try Memory(count: roundUp(max(byteCount, Workspace.byteCount(graph)), Memory.alignment))
+        heap.append(memory)
+        sharedWorkspace = memory
+        return memory.start
+    }
 
     mutating func allocate(_ byteCount: Int) throws(RuntimeError) -> UnsafeMutableRawPointer {
         let memory = try Memory(count: roundUp(byteCount, Memory.alignment))

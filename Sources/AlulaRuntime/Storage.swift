@@ -6,6 +6,8 @@ struct Storage {
         /// A constant's own data; a view of a constant names the constant.
         case constant(Int)
         case buffer(Int)
+        /// Memory of the caller's, by its position in the list.
+        case external(Int)
         /// No memory: the value exists in kernels' scratch only, a tile at a time.
         case scratch
     }
@@ -16,16 +18,21 @@ struct Storage {
     /// Graph outputs by position: the buffer that holds each one after a run.
     private(set) var outputs: [Place] = []
     /// Outputs that must be copied after the last node, since their value is an input's or a constant's.
-    private(set) var copiedOutputs: [(value: ValueID, buffer: Int)] = []
+    private(set) var copiedOutputs: [(value: ValueID, place: Place)] = []
 
     /// By node: how it and the next one run.
     let pairs: [LayerPair]
     private var lastUses: [Int]
     private var holdsInput: [Bool] = []
     private let sharesMemory: Bool
+    /// By value index: the position among the caller's values, or -1.
+    private var externalPlaces: [Int]
 
     /// `sharesMemory: false` gives every result (other than views) memory of its own for the whole run.
-    init(_ graph: Graph, sharesMemory: Bool) {
+    init(_ graph: Graph, sharesMemory: Bool, external: [ValueID] = []) {
+        externalPlaces = [Int](repeating: -1, count: graph.values.count)
+        for (index, id) in external.enumerated() { externalPlaces[Int(id.index)] = index }
+        Storage.moveThroughViews(graph, &externalPlaces)
         self.sharesMemory = sharesMemory
         places = [Place](repeating: .constant(-1), count: graph.values.count)
         pairs = sharesMemory ? layerPairs(graph) : [LayerPair](repeating: .none, count: graph.nodes.count)
@@ -35,11 +42,25 @@ struct Storage {
             for id in node.inputs where !id.isNone { lastUses[Int(id.index)] = max(lastUses[Int(id.index)], index + 1) }
         }
         for index in graph.values.indices where graph.values[index].constant != nil { places[index] = .constant(index) }
-        for id in graph.inputs { addBuffer(graph, id, first: -1, holdsInput: true) }
+        for id in graph.inputs { addMemory(graph, id, first: -1, holdsInput: true) }
         for index in graph.nodes.indices { place(graph, index) }
         for id in graph.outputs { placeOutput(graph, id) }
         if !sharesMemory {
             for index in buffers.indices { (buffers[index].first, buffers[index].last) = (-1, graph.nodes.count) }
+        }
+    }
+
+    /// An output that is a view of a result that nobody else reads: that result lies in the caller's memory, so that it need not be copied there.
+    private static func moveThroughViews(_ graph: Graph, _ places: inout [Int]) {
+        var readers = [Int](repeating: 0, count: graph.values.count)
+        for node in graph.nodes { for id in node.inputs where !id.isNone { readers[Int(id.index)] += 1 } }
+        for id in graph.outputs + graph.inputs { readers[Int(id.index)] += 2 }
+        for node in graph.nodes.reversed() where isView(graph, node) {
+            let (operand, result) = (Int(node.inputs[0].index), Int(node.outputs[0].index))
+            guard places[result] >= 0, places[operand] < 0, readers[operand] == 1,
+                graph.values[operand].constant == nil
+            else { continue }
+            places[operand] = places[result]
         }
     }
 
@@ -54,6 +75,15 @@ struct Storage {
         }
         for id in graph.outputs { result[Int(id.index)] = graph.nodes.count }
         return result
+    }
+
+    private mutating func addMemory(_ graph: Graph, _ id: ValueID, first: Int, holdsInput: Bool = false) {
+        let external = externalPlaces[Int(id.index)]
+        if external >= 0 {
+            places[Int(id.index)] = .external(external)
+        } else {
+            addBuffer(graph, id, first: first, holdsInput: holdsInput)
+        }
     }
 
     private mutating func addBuffer(_ graph: Graph, _ id: ValueID, first: Int, holdsInput: Bool = false) {
@@ -73,12 +103,15 @@ struct Storage {
             share(node.inputs[0], with: node.outputs[0])
             return
         }
-        if sharesMemory, let operand = inPlaceOperand(graph, node, at: index) {
+        var results = node.outputs[...]
+        if sharesMemory, externalPlaces[Int(node.outputs[0].index)] < 0,
+            let operand = inPlaceOperand(graph, node, at: index)
+        {
             share(operand, with: node.outputs[0])
             if case .buffer(let buffer) = self[operand] { holdsInput[buffer] = false }
-            return
+            results = results.dropFirst()
         }
-        for id in node.outputs { addBuffer(graph, id, first: index) }
+        for id in results { addMemory(graph, id, first: index) }
     }
 
     /// `result` lies where `operand` does, and the buffer lives on for it.
@@ -91,13 +124,20 @@ struct Storage {
     }
 
     private mutating func placeOutput(_ graph: Graph, _ id: ValueID) {
+        let external = externalPlaces[Int(id.index)]
+        if external >= 0, !graph.inputs.contains(id) {
+            outputs.append(.external(external))
+            // A view lies where its operand does.
+            if self[id] != .external(external) { copiedOutputs.append((id, .external(external))) }
+            return
+        }
         if case .buffer(let buffer) = self[id], !holdsInput[buffer] {
             outputs.append(self[id])
             return
         }
         let end = graph.nodes.count
         outputs.append(.buffer(buffers.count))
-        copiedOutputs.append((id, buffers.count))
+        copiedOutputs.append((id, .buffer(buffers.count)))
         buffers.append(PlannedBuffer(size: graph.type(id).byteCount, first: end, last: end))
         holdsInput.append(false)
     }
@@ -108,7 +148,7 @@ struct Storage {
     /// element of it only before it writes the same element.
     private func inPlaceOperand(_ graph: Graph, _ node: Node, at index: Int) -> ValueID? {
         switch node.op {
-        case .unary, .requantize, .batchNorm, .layerNorm:
+        case .unary, .requantize, .batchNorm, .layerNorm, .unaryGradient, .batchNormGradient, .layerNormGradient:
             return isFree(graph, node, 0, at: index) ? node.inputs[0] : nil
         case .binary:
             for operand in 0..<2 where isFree(graph, node, operand, at: index) {

@@ -57,6 +57,17 @@ private let sample = """
             ("f32[2,3,4,5]", "prod(%x) axes=3 : f32[2,3,4]"),
             ("f32[2,9]", "top_k(%x) k=3 axis=1 smallest=true last=true : f32[2,3], i32[2,3]"),
             ("f32[1,9,9,2]", "max_pool(%x) kernel=2 stride=2 dilation=2,1 ceil=true : f32[1,4,5,2]"),
+            ("f32[2,4,6,8]", "conv2d_weight_gradient(%x, %x) groups=2 : f32[8,1,1,4]"),
+            ("f32[1,6]", "unary_gradient(%x, %x) function=elu alpha=1.5 : f32[1,6]"),
+            ("f32[3,6]", "channel_sum(%x, b=%x) : f32[6]"), ("f32[3,6]", "batch_statistics(%x) : f32[6], f32[6]"),
+            ("f32[6]", "batch_norm(%x, %x, %x, %x, %x) act=gelu : f32[6]"),
+            ("f32[6]", "batch_norm_gradient(%x, %x, %x, %x, %x, %x) act=gelu batch=true : f32[6], f32[6], f32[6]"),
+            ("f32[6]", "layer_norm_gradient(%x, %x, %x) eps=0.001 : f32[6], f32[6], f32[6]"),
+            ("f32[1,3,3,2]", "avg_pool_gradient(%x) size=6 kernel=2 stride=2 : f32[1,6,6,2]"),
+            (
+                "f32[1,4,4]",
+                "attention_gradient(%x, %x, k=%x, v=%x) heads=2 key_dim=2 value_dim=2 scale=0.5 : f32[1,4,4], f32[1,4,4], f32[1,4,4], f32[1,2,4,4]"
+            ),
             ("f32[1,2,2,2,2,2,2,2]", "abs(%x) : f32[1,2,2,2,2,2,2,2]"),
             ("f32[3]", "quantize(%x) : u8[3] scale=1e-9 zero=255"),
         ]

@@ -404,7 +404,7 @@ private let functions: [alula_unary] = [
             let output = KernelHarness.run(\.affine_f32, items: rows, outputs: rows * c, of: Float.self, "c \(c)") {
                 alula_affine_f32_args(
                     input: input.pointer, scale: scale.pointer, shift: shift.pointer, output: $0, rows: Int32(rows),
-                    c: Int32(c))
+                    c: Int32(c), activation: 0)
             }
             KernelHarness.expectSame(
                 output, (0..<rows * c).map { input.pointer[$0] * scale.pointer[$0 % c] + shift.pointer[$0 % c] },

@@ -9,7 +9,8 @@ private let layers: [String: Int] = [
     "Alula": 3, "AlulaCompiler": 3, "AlulaData": 3, "SafetensorsConverter": 3, "PyTorchConverter": 3,
     "HDF5Converter": 3, "ONNXConverter": 3,
     "EfficientFormer": 3, "EdgeViT": 3, "MSWTransformer": 3,
-    "AlulaRunner": 4, "AlulaCommand": 4,
+    "AlulaRunner": 4, "AlulaTraining": 4,
+    "AlulaCommand": 5, "train-bench": 5,
 ]
 
 /// What a target may reach of its own layer or of packages; everything not named here must be strictly below.

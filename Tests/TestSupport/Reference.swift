@@ -47,13 +47,17 @@ package struct Reference {
 
     /// Every value of the graph for these inputs.
     package init(_ graph: Graph, inputs: [[Float]]) {
+        self.init(graph, inputs: inputs.map { $0.map { Double($0) } })
+    }
+
+    package init(_ graph: Graph, inputs: [[Double]]) {
         self.graph = graph
         values = graph.values.map { value in
             guard let data = value.constant?.data else { return nil }
             return ReferenceTensor(value.type.shape.dimensions, Reference.numbers(data, value.type.dataType))
         }
         for (id, input) in zip(graph.inputs, inputs) {
-            self[id] = ReferenceTensor(graph.shape(id).dimensions, input.map { Double($0) })
+            self[id] = ReferenceTensor(graph.shape(id).dimensions, input)
         }
         for node in graph.nodes { run(node) }
     }
@@ -111,7 +115,8 @@ package struct Reference {
             result = ReferenceTensor(shape) { at in
                 let c = [at.last!]
                 let deviation = (operands[4]![c] + Double(op.epsilon)).squareRoot()
-                return (x[at] - operands[3]![c]) / deviation * operands[1]![c] + operands[2]![c]
+                let y = (x[at] - operands[3]![c]) / deviation * operands[1]![c] + operands[2]![c]
+                return op.activation.map { apply($0, y) } ?? y
             }
         case .layerNorm(let op): result = referenceLayerNorm(op, x, operands[1]!, operands[2]!)
         case .softmax(let op): result = referenceSoftmax(x, op.axis)
@@ -135,6 +140,26 @@ package struct Reference {
                     return weights[[at[op.axis], tap]] * x[index]
                 }
             }
+        case .conv2DWeightGradient(let op): result = referenceWeightGradient(op, x, operands[1]!, shape)
+        case .unaryGradient(let op):
+            let parameters = op.unary.parameters.map { Double($0) }
+            result = ReferenceTensor(shape) { x[$0] * slope(op.unary.function, operands[1]![$0], parameters) }
+        case .channelSum:
+            let c = shape[0]
+            let products = operand(1).map { b in zip(x.values, b.values).map { $0 * $1 } } ?? x.values
+            result = ReferenceTensor(shape) { at in
+                (products.count / c).sum { products[$0 * c + at[0]] }
+            }
+        case .batchStatistics:
+            (self[node.outputs[0]], self[node.outputs[1]]) = referenceStatistics(x)
+            return
+        case .batchNormGradient(let op):
+            return set(node, referenceBatchNormGradient(op, operands.compactMap { $0 }))
+        case .layerNormGradient(let op):
+            return set(node, referenceLayerNormGradient(op, operands.compactMap { $0 }))
+        case .poolGradient(let op): result = referencePoolGradient(op, x, operand(1), shape)
+        case .attentionGradient(let op):
+            return set(node, referenceAttentionGradient(op.attention, (0..<5).map(operand)))
         case .split(let op):
             var begin = 0
             for (id, size) in zip(node.outputs, op.sizes) {
@@ -145,6 +170,10 @@ package struct Reference {
         default: result = referenceMovement(node.op, operands.compactMap { $0 }, shape)
         }
         self[node.outputs[0]] = result
+    }
+
+    private mutating func set(_ node: Node, _ results: [ReferenceTensor]) {
+        for (id, result) in zip(node.outputs, results) { self[id] = result }
     }
 
     /// Activation, then residual.

@@ -10,7 +10,7 @@ extension EdgeViT {
 
     /// The checkpoint of an unfused float graph under the release's names, and a `config.json` with its constructor's arguments.
     static func export(_ graph: Graph, labels: [String]) throws(ModelError) -> ModelExport {
-        let weights = try Checkpoint(constantsOf: graph) { _ in nil }
+        let weights = try Checkpoint(constantsOf: graph)
         var configuration = try EdgeViTConfiguration(inferringFrom: weights)
         let image = graph.shape(graph.inputs[0])
         if image.rank == 4 { (configuration.height, configuration.width) = (image[1], image[2]) }

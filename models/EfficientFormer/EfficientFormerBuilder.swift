@@ -207,11 +207,10 @@ struct EfficientFormerBuilder {
         return try add(.binary(Binary(.mul)), [x, layers.vector(name, .layerScale, graph.shape(x).last)])
     }
 
-    /// `[heads, tokens, tokens]`, gathered from the checkpoint's table of one column per distance. Its first row of tokens is the table:
-    /// token 0 lies in the corner, so its distance to token j has the number j.
+    /// `[heads, tokens, tokens]`, gathered from the checkpoint's table of one column per distance: training changes the table. Its first row of
+    /// tokens is the table: token 0 lies in the corner, so its distance to token j has the number j.
     private mutating func attentionBias(_ block: TensorName) throws(ModelError) -> ValueID {
         let (heads, tokens, side) = (configuration.heads, configuration.tokens, configuration.resolution)
-        let name = block + .attentionBiases
         let shape = Shape([heads, tokens, tokens])
         guard shape.isValid else {
             throw .configuration(key: "resolution", value: "\(side)", problem: "too large for \(heads) heads")
@@ -220,18 +219,12 @@ struct EfficientFormerBuilder {
             block + .attentionBiasIndices, .attentionBiasIndices, [tokens, tokens], rule: "|dy| * \(side) + |dx|",
             reason: "follows from the resolution; its values were checked"
         ) { attentionBiasIndex($0 / tokens, $0 % tokens, side: side) }
-        return layers.constant(name, .attentionBiases, [heads, tokens], stored: shape) { table in
-            let values = table.array(of: Float.self)
-            var result: [Float] = []
-            result.reserveCapacity(shape.elementCount)
-            for head in 0..<heads {
-                for pair in 0..<tokens * tokens {
-                    let column = attentionBiasIndex(pair / tokens, pair % tokens, side: side)
-                    result.append(values[head * tokens + column])
-                }
-            }
-            return TensorData(elements: result)
-        }
+        let table = layers.constant(block + .attentionBiases, .attentionBiases, [heads, tokens])
+        let columns = layers.indices(
+            "attention.distances",
+            (0..<tokens * tokens).map { attentionBiasIndex($0 / tokens, $0 % tokens, side: side) })
+        let biases = try add(.gather(Gather(axis: 1)), [table, columns])
+        return try add(.reshape(Reshape(shape)), [biases])
     }
 }
 

@@ -11,11 +11,7 @@ extension EfficientFormer {
 
     /// The checkpoint and `config.json` of an unfused float graph, as Hugging Face's library writes them.
     static func export(_ graph: Graph, labels: [String]) throws(ModelError) -> ModelExport {
-        let weights = try Checkpoint(constantsOf: graph) { bias in
-            let tokens = bias.shape[bias.shape.count - 1]
-            guard bias.shape.count == 3, bias.shape[1] == tokens, let side = squareRoot(tokens) else { return nil }
-            return bias.biasTable(columns: tokens) { query, key in attentionBiasIndex(query, key, side: side) }
-        }
+        let weights = try Checkpoint(constantsOf: graph)
         var configuration = try EfficientFormerConfiguration(inferringFrom: weights)
         try configuration.read(graph)
         (configuration.notes, configuration.labels) = ([], labels)
@@ -41,8 +37,6 @@ extension EfficientFormer {
                 return attentionBiasIndex(index / tokens, index % tokens, side: side)
             })
     }
-
-    private static func squareRoot(_ number: Int) -> Int? { (1...64).first { $0 * $0 == number } }
 
     /// The `config.json` that Hugging Face's library writes for a configuration, without the keys that no code reads.
     static func configurationJSON(_ configuration: EfficientFormerConfiguration) -> [UInt8] {

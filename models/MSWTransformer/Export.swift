@@ -11,11 +11,7 @@ extension MSWTransformer {
     /// The checkpoint and `config.json` of an unfused float graph.
     static func export(_ graph: Graph, labels: [String]) throws(ModelError) -> ModelExport {
         var weights = Checkpoint()
-        let constants = try Checkpoint(constantsOf: graph) { bias in
-            let window = bias.shape[bias.shape.count - 1]
-            guard bias.name.hasSuffix(".rel_bias") else { return nil }
-            return bias.biasTable(columns: 2 * window - 1, mask: MSWTransformerBuilder.masked) { $0 - $1 + window - 1 }
-        }
+        let constants = try Checkpoint(constantsOf: graph)
         for tensor in constants.tensors {
             let own = tensor.name == "patch_embed.proj.weight" ? tensor.overWidth : tensor
             do { try weights.add(own) } catch { throw .invalidTensor(name: tensor.name, problem: error.message) }

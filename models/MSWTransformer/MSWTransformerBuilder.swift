@@ -105,33 +105,27 @@ struct MSWTransformerBuilder {
     }
 
     /// What attention adds to its scores: the relative biases `table[head, i - j + w - 1]`, and the mask where tokens must not see each other.
-    /// `[heads,w,w]` where all windows are alike, `[windows,heads,w,w]` else; none where there is nothing to add.
+    /// `[heads,w,w]` where all windows are alike, `[windows,heads,w,w]` else; none where there is nothing to add. Gathered and added in the graph,
+    /// so that training changes the table; the compiler folds it.
     private mutating func attentionBias(
         _ name: PlainName, window: Int, shift: Int
     ) throws(ModelError) -> ValueID {
         let heads = configuration.heads
         let mask = mask(window: window, shift: shift)
+        let shape: Shape = [max(1, mask.count / (window * window)), 1, window, window]
         if configuration.usesRelativeBias {
-            let copies = mask.isEmpty ? 1 : mask.count / (window * window)
-            let stored = Shape((mask.isEmpty ? [] : [copies]) + [heads, window, window])
-            return layers.constant(name + "rel_bias", .attentionBiases, [heads, 2 * window - 1], stored: stored) {
-                let table = $0.array(of: Float.self)
-                var values: [Float] = []
-                values.reserveCapacity(stored.elementCount)
-                for copy in 0..<copies {
-                    for head in 0..<heads {
-                        for pair in 0..<window * window {
-                            let column = pair / window - pair % window + window - 1
-                            let allowance = mask.isEmpty ? 0 : mask[copy * window * window + pair]
-                            values.append(table[head * (2 * window - 1) + column] + allowance)
-                        }
-                    }
-                }
-                return TensorData(elements: values)
-            }
+            let table = layers.constant(name + "rel_bias", .attentionBiases, [heads, 2 * window - 1])
+            let columns = layers.indices(
+                "window.\(window).distances",
+                (0..<window * window).map { $0 / window - $0 % window + window - 1 })
+            let gathered = try layers.add(.gather(Gather(axis: 1)), [table, columns])
+            let biases = try layers.add(.reshape(Reshape([heads, window, window])), [gathered])
+            if mask.isEmpty { return biases }
+            let masks = layers.graph.addConstant(
+                (name + "mask").canonical, TensorType(.f32, shape), TensorData(elements: mask))
+            return try layers.add(.binary(Binary(.add)), [biases, masks])
         }
         if mask.isEmpty { return .none }
-        let shape: Shape = [mask.count / (window * window), 1, window, window]
         return layers.graph.addConstant(
             (name + "mask").canonical, TensorType(.f32, shape), TensorData(elements: mask))
     }

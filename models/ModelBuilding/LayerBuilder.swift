@@ -29,6 +29,15 @@ package struct LayerBuilder<Name: ParameterName> {
         return id
     }
 
+    /// A table of positions that follows from the configuration; layers share one of the same name.
+    package mutating func indices(_ name: String, _ values: [Int]) -> ValueID {
+        if let known = constants[name] { return known }
+        let id = graph.addConstant(
+            name, TensorType(.i32, [values.count]), TensorData(elements: values.map { Int32($0) }))
+        constants[name] = id
+        return id
+    }
+
     package mutating func vector(_ name: Name, _ kind: TensorSpecification.Kind, _ count: Int) -> ValueID {
         constant(name, kind, [count])
     }

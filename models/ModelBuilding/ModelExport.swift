@@ -34,43 +34,24 @@ public struct ModelExport: Sendable {
         }
         // As the safetensors library orders them: wide elements first, then by name.
         self.tensors = tensors.sorted { ($1.dataType.size, $0.name) < ($0.dataType.size, $1.name) }
-        let difference = ModelExport.largestDifference(graph, rebuilt)
-        if difference > 0 {
-            notes.append("attention biases of equal distance differ by up to \(difference); each became their mean")
-        }
-    }
-
-    /// Between constants of the same name; only tables of which a graph has several copies of a number can differ.
-    private static func largestDifference(_ graph: Graph, _ other: Graph) -> Float {
-        var largest: Float = 0
-        for (id, twin) in zip(graph.constants, other.constants) {
-            guard let data = graph[id].constant?.data, let copy = other[twin].constant?.data else { continue }
-            for (a, b) in zip(data.array(of: Float.self), copy.array(of: Float.self)) where a != b {
-                largest = max(largest, abs(a - b))
-            }
-        }
-        return largest
     }
 }
 
 extension Checkpoint {
     /// The constants of an unfused float graph under their names, in PyTorch's layouts.
-    ///
-    /// - Parameter table: what a checkpoint stores for an attention's bias; nil where the graph's own array is stored.
-    package init(
-        constantsOf graph: Graph, biasTable table: (_ bias: CheckpointTensor) -> CheckpointTensor?
-    ) throws(ModelError) {
+    package init(constantsOf graph: Graph) throws(ModelError) {
         self.init()
         var roles: [ValueID: Operator] = [:]
         for node in graph.nodes {
             switch node.op {
             case .conv2D, .convTranspose2D: roles[node.input(WeightedOperand.weight)] = node.op
-            case .attention: roles[node.input(Attention.bias)] = node.op
             default: break
             }
         }
         for id in graph.constants {
             let value = graph[id]
+            // Positions follow from the configuration.
+            if value.type.dataType == .i32 { continue }
             guard value.constant?.layout == .plain, value.type.dataType == .f32, let data = value.constant?.data else {
                 throw .invalidTensor(name: value.name, problem: "is not stored as plain f32")
             }
@@ -78,7 +59,6 @@ extension Checkpoint {
             switch roles[id] {
             case .conv2D: tensor = tensor.channelsFirst
             case .convTranspose2D: tensor = tensor.channelsFirst
-            case .attention: tensor = table(tensor) ?? tensor
             default: break
             }
             do { try add(tensor) } catch { throw .invalidTensor(name: value.name, problem: error.message) }
@@ -106,32 +86,6 @@ extension CheckpointTensor {
                 }
             }
         return CheckpointTensor(name, dataType, [outputs, inputs, height, width], moved)
-    }
-
-    /// A table of `columns` numbers a head from biases `[…,heads,queries,keys]`: the mean over all places that read a number.
-    ///
-    /// - Parameters:
-    ///   - mask: what was added, rounded, to a number at places that do not count; these tell a number that no other place has.
-    ///   - column: the column that a query and a key read.
-    package func biasTable(columns: Int, mask: Float = 0, column: (_ query: Int, _ key: Int) -> Int) -> CheckpointTensor
-    {
-        let rank = shape.count
-        let (heads, queries, keys) = (shape[rank - 3], shape[rank - 2], shape[rank - 1])
-        var sums = [Double](repeating: 0, count: heads * columns)
-        var counts = [Int](repeating: 0, count: heads * columns)
-        var masked = [Float](repeating: 0, count: heads * columns)
-        for (index, value) in data.array(of: Float.self).enumerated() {
-            let cell = index / (keys * queries) % heads * columns + column(index / keys % queries, index % keys)
-            if mask < 0, value < mask / 2 {
-                masked[cell] = value - mask
-            } else {
-                sums[cell] += Double(value)
-                counts[cell] += 1
-            }
-        }
-        // A mean of equal numbers is that number: their sum is exact in double precision for any count below 2^29.
-        let table = sums.indices.map { counts[$0] > 0 ? Float(sums[$0] / Double(counts[$0])) : masked[$0] }
-        return CheckpointTensor(name, .f32, [heads, columns], TensorData(elements: table))
     }
 
     /// Without the axis of height 1 that a convolution along the width has.

@@ -1,7 +1,11 @@
 /// Inference batch normalization over the last axis: `(x - mean) / sqrt(variance + epsilon) · gamma + beta` (arXiv 1502.03167).
 public struct BatchNorm: Sendable, Equatable {
     public var epsilon: Float
-    public init(epsilon: Float = 1e-5) { self.epsilon = epsilon }
+    /// Applied to the result: training keeps the two together, so that what lies between need not be kept.
+    public var activation: Activation
+    public init(epsilon: Float = 1e-5, activation: Activation = nil) {
+        (self.epsilon, self.activation) = (epsilon, activation)
+    }
 }
 
 extension BatchNorm: OperatorRule {
@@ -9,9 +13,13 @@ extension BatchNorm: OperatorRule {
     package var operands: [Operand] {
         [.required("x"), .required("gamma"), .required("beta"), .required("mean"), .required("variance")]
     }
-    package func write(_ attributes: inout AttributeWriter) { attributes.add("eps", epsilon, default: 1e-5) }
+    package func write(_ attributes: inout AttributeWriter) {
+        attributes.add("eps", epsilon, default: 1e-5)
+        writeActivation(activation, nil, &attributes)
+    }
     package init(_ attributes: inout AttributeReader) throws(ShapeProblem) {
         epsilon = try attributes.float("eps", default: 1e-5)
+        (activation, _) = try readActivation(&attributes)
         try checkEpsilon(epsilon)
     }
 

@@ -173,8 +173,8 @@ typedef struct { const float *input, *gamma, *beta; float *output; int32_t rows,
 // f32 softmax over an axis viewed as [outer, n, inner]. Items: outer. sum in order of n, result e * (1 / sum).
 typedef struct { const float *input; float *output; int32_t outer, n, inner; } alula_softmax_f32_args;
 
-// f32 per-channel x * scale[c] + shift[c] (two roundings) over [rows, c]. Items: rows. Batch norm at inference, layer scale.
-typedef struct { const float *input, *scale, *shift; float *output; int32_t rows, c; } alula_affine_f32_args;
+// f32 per-channel x * scale[c] + shift[c] (two roundings) over [rows, c], then the activation. Items: rows. Batch norm, layer scale.
+typedef struct { const float *input, *scale, *shift; float *output; int32_t rows, c, activation; } alula_affine_f32_args;
 
 // ---- Pooling --------------------------------------------------------------------------------------------------------------------
 
@@ -280,6 +280,66 @@ typedef struct { void *output; int32_t element_bytes; uint8_t value[8]; } alula_
 // Gather over the middle axis of [outer, n, inner]: out[o, i, :] = in[o, index[i], :]; index is checked before the run. Items: outer * count.
 typedef struct { const void *input; const int32_t *index; void *output; int32_t element_bytes, outer, n, inner, count; } alula_gather_args;
 
+// ---- Gradients ------------------------------------------------------------------------------------------------------------------
+// Sums over all rows of [rows, c] are made in chunks of ALULA_CHANNEL_ROWS rows: within a chunk in order of the rows, then over the chunks in
+// order, in f64. So chunks are the items, and the number of threads does not matter.
+
+enum { ALULA_CHANNEL_ROWS = 256, ALULA_GRADIENT_PIXELS = 256 };
+
+// f32 weights' gradient of a convolution: out[o][tap][i] = sum over output pixels of dy[pixel][o] * x[under tap][i] (padding reads pad_row), i in the
+// channels of o's group. Items: output channels. Output pixels in blocks of ALULA_GRADIENT_PIXELS: within a block a chain of fma from 0, then blocks are added in order.
+typedef struct {
+    alula_window window;
+    const float *dy, *x;
+    const float *pad_row;         // in_c zeros (and 64 bytes)
+    float *output;                // [out_c][kernel_h][kernel_w][in_c / groups]
+} alula_weight_gradient_f32_args;
+size_t alula_weight_gradient_f32_scratch(const alula_weight_gradient_f32_args *args);
+
+// The same for a depthwise convolution. Items: blocks of 16 channels. Chains of fma run over a row of output pixels (taps outside of the image
+// take no part); rows are added in order.
+size_t alula_depthwise_weight_gradient_f32_scratch(const alula_weight_gradient_f32_args *args);
+
+// dy * f'(x). Items: elements. May write over dy or x.
+typedef struct { const float *dy, *x; float *output; int32_t function; float parameters[4]; } alula_unary_gradient_f32_args;
+
+// partial[chunk][i] = sum of a[row][i], or of a[row][i] * b[row][i] (b may be NULL). Items: chunks.
+typedef struct { const float *a, *b; float *partial; int32_t rows, c; } alula_channel_sum_f32_args;
+// output[i] = sum of partial[chunk][i]. Items: numbers, n of them.
+typedef struct { const float *partial; float *output; int32_t chunks, n; } alula_channel_total_f32_args;
+
+// partial[chunk][0][i] = mean of x[row][i], partial[chunk][1][i] = sum of squared deviations from it. Items: chunks.
+typedef struct { const float *x; float *partial; int32_t rows, c; } alula_channel_moments_f32_args;
+// Mean and variance of all rows, from those of the chunks (Chan, Golub and LeVeque, 1983). Items: channels.
+typedef struct { const float *partial; float *mean, *variance; int32_t rows, c; } alula_channel_variance_f32_args;
+
+// scale = gamma / sqrt(variance + epsilon), shift = beta - mean * scale. Items: channels.
+typedef struct { const float *gamma, *beta, *mean, *variance; float *scale, *shift; float epsilon; } alula_batch_norm_scale_f32_args;
+// g = dy * f'(x * scale + shift), f the activation; partial[chunk][0] = sum of g, partial[chunk][1] = sum of g * (x - mean). Items: chunks. May write g over dy.
+typedef struct {
+    const float *dy, *x, *scale, *shift, *mean; float *g, *partial; int32_t rows, c, activation;
+} alula_batch_norm_sums_f32_args;
+// From total[2][c], the sums over all rows: dbeta, dgamma, and the factors of dx = (g * factor[0] + (x - mean) * factor[1]) + factor[2], [3][c]. With
+// is_constant the statistics do not depend on x, and only factor[0] is not 0. Items: channels.
+typedef struct {
+    const float *total, *gamma, *variance; float *dgamma, *dbeta, *factors; float epsilon; int32_t rows, c, is_constant;
+} alula_batch_norm_factors_f32_args;
+// dx as above. Items: rows. May write over g.
+typedef struct { const float *g, *x, *mean, *factors; float *output; int32_t c; } alula_batch_norm_gradient_f32_args;
+
+// Layer norm: dx, and partial[chunk][0] = sum of dy * normalized x, partial[chunk][1] = sum of dy. Items: chunks. May write over dy.
+// Sums over a row in eight interleaved partial sums, as alula_layernorm_f32_args.
+typedef struct { const float *dy, *x, *gamma; float *output, *partial; int32_t rows, c; float epsilon; } alula_layernorm_gradient_f32_args;
+
+// Pools, x NULL for averages. Items: images.
+typedef struct { alula_pool_f32_args pool; const float *dy, *x; float *output; } alula_pool_gradient_f32_args;
+
+// Attention, a head at a time; strides of dq, dk, dv are those of q, k, v, those of dy the output's. scores: [batch][heads][tokens_q][tokens_k]. Items: batch * heads.
+typedef struct {
+    alula_attention_shape shape; const float *q, *k, *v, *dy; float *dq, *dk, *dv, *scores;
+} alula_attention_gradient_f32_args;
+size_t alula_attention_gradient_f32_scratch(const alula_attention_gradient_f32_args *args);
+
 // ---- Dispatch ---------------------------------------------------------------------------------------------------------------------
 
 // Of those that a CPU has, the highest is the best. SIMD128 is WebAssembly's.
@@ -297,6 +357,9 @@ typedef struct {
     alula_kernel conv_f32, depthwise_f32, conv_transpose_f32, pair_f32, matmul_f32, attention_f32, layernorm_f32, softmax_f32, affine_f32, pool_mixer_f32,
         pool_f32, reduce_f32, top_k_f32, resample_f32, resample_u8, unary_f32, binary_f32, select_f32;
     alula_kernel copy, fill, gather;
+    alula_kernel weight_gradient_f32, depthwise_weight_gradient_f32, unary_gradient_f32, channel_sum_f32, channel_total_f32, channel_moments_f32,
+        channel_variance_f32, batch_norm_scale_f32, batch_norm_sums_f32, batch_norm_factors_f32, batch_norm_gradient_f32, layernorm_gradient_f32,
+        pool_gradient_f32, attention_gradient_f32;
 } alula_kernel_table;
 
 // The kernels of one instruction set, or NULL where this build or this CPU lacks it.

@@ -9,7 +9,7 @@ extension StepBuilder {
         let (k, v) = (try optionalOperand(node, 1) ?? q, try optionalOperand(node, 2) ?? q)
         let bias = try optionalOperand(node, Attention.bias)
         if let bias, bias.type.dataType != .f32 { throw unsupportedTypes(q, bias) }
-        let places = Places(op)
+        let places = AttentionPlaces(op)
         let shape = attentionShape(op, places, q, k, bias)
         let items = Int(shape.batch) * op.heads
         switch q.type.dataType {
@@ -46,33 +46,8 @@ extension StepBuilder {
         }
     }
 
-    /// Where q, k and v begin in their operands, and elements from token to token and from head to head.
-    private struct Places {
-        var k = 0
-        var v = 0
-        var (keyRow, valueRow) = (0, 0)
-        var (keyHead, valueHead) = (0, 0)
-
-        init(_ op: Attention) {
-            let row = op.heads * (2 * op.keyDim + op.valueDim)
-            switch op.packing {
-            case .separate:
-                (keyRow, valueRow) = (op.heads * op.keyDim, op.heads * op.valueDim)
-                (keyHead, valueHead) = (op.keyDim, op.valueDim)
-            case .perHead:
-                (k, v) = (op.keyDim, 2 * op.keyDim)
-                (keyRow, valueRow) = (row, row)
-                (keyHead, valueHead) = (row / op.heads, row / op.heads)
-            case .stacked:
-                (k, v) = (op.heads * op.keyDim, 2 * op.heads * op.keyDim)
-                (keyRow, valueRow) = (row, row)
-                (keyHead, valueHead) = (op.keyDim, op.valueDim)
-            }
-        }
-    }
-
-    private func attentionShape(
-        _ op: Attention, _ places: Places, _ q: BoundValue, _ k: BoundValue, _ bias: BoundValue?
+    func attentionShape(
+        _ op: Attention, _ places: AttentionPlaces, _ q: BoundValue, _ k: BoundValue, _ bias: BoundValue?
     ) -> alula_attention_shape {
         let rank = q.shape.rank
         var shape = alula_attention_shape()
@@ -140,5 +115,30 @@ extension StepBuilder {
     /// Elements from matrix to matrix along each leading axis of the result; 0 where the operand is repeated.
     private func matrixStrides(_ shape: Shape, elements: Int, _ leading: Shape) -> [Int] {
         broadcastStrides(Shape(Array(shape.dimensions.dropLast(2))), to: leading).map { $0 * elements }
+    }
+}
+
+/// Where q, k and v begin in their operands, and elements from token to token and from head to head.
+struct AttentionPlaces {
+    var k = 0
+    var v = 0
+    var (keyRow, valueRow) = (0, 0)
+    var (keyHead, valueHead) = (0, 0)
+
+    init(_ op: Attention) {
+        let row = op.heads * (2 * op.keyDim + op.valueDim)
+        switch op.packing {
+        case .separate:
+            (keyRow, valueRow) = (op.heads * op.keyDim, op.heads * op.valueDim)
+            (keyHead, valueHead) = (op.keyDim, op.valueDim)
+        case .perHead:
+            (k, v) = (op.keyDim, 2 * op.keyDim)
+            (keyRow, valueRow) = (row, row)
+            (keyHead, valueHead) = (row / op.heads, row / op.heads)
+        case .stacked:
+            (k, v) = (op.heads * op.keyDim, 2 * op.heads * op.keyDim)
+            (keyRow, valueRow) = (row, row)
+            (keyHead, valueHead) = (op.keyDim, op.valueDim)
+        }
     }
 }

@@ -41,6 +41,14 @@ extension StepBuilder {
         case .quantize(let op): try bind(op, node)
         case .dequantize(let op): try bind(op, node)
         case .requantize(let op): try bind(op, node)
+        case .conv2DWeightGradient(let op): try bind(op, node)
+        case .unaryGradient(let op): try bind(op, node)
+        case .channelSum(let op): try bind(op, node)
+        case .batchStatistics(let op): try bind(op, node)
+        case .batchNormGradient(let op): try bind(op, node)
+        case .layerNormGradient(let op): try bind(op, node)
+        case .poolGradient(let op): try bind(op, node)
+        case .attentionGradient(let op): try bind(op, node)
         }
     }
 

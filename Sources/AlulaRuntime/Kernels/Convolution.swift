@@ -116,6 +116,10 @@ extension StepBuilder {
         if all(.u8, x, result) { return try bindSpread(op, node, x, result) }
         let weight = try operand(node, WeightedOperand.weight)
         guard all(.f32, x, weight, result) else { throw unsupportedTypes(x, weight, result) }
+        // The kernel for spreading is scalar, which matters in training only.
+        guard op.spreads(weight: weight.shape), graph[weight.id].constant != nil else {
+            return try bindPhases(op, node, x, result)
+        }
         let geometry = WeightGeometry(groups: op.groups, outputs: weight.shape[3], taps: 1, inputs: 1)
         let bias = try channelVector(node, WeightedOperand.bias, .f32, geometry, .plain)
         var arguments = alula_conv_f32_args()
@@ -267,7 +271,7 @@ extension StepBuilder {
     ) throws(RuntimeError) -> (UnsafeMutableRawPointer, Layout) {
         let id = node.inputs[WeightedOperand.weight]
         let name = label(id, in: graph)
-        guard let constant = graph[id].constant else { throw unsupported("weight %\(name) is not a constant") }
+        guard let constant = graph[id].constant else { return try packInRun(node, geometry, type) }
         guard graph.type(id).dataType == type else {
             throw .invalidConstant(
                 name: name, problem: "is \(graph.type(id).dataType.name) where \(type.name) is needed")
@@ -298,7 +302,7 @@ extension StepBuilder {
     /// A vector over output channels. Kernels read a multiple of 16 entries for each group. What follows the last entry
     /// in a file is padding whose value does not matter, since the results of those channels are never stored; between
     /// groups it must be inserted.
-    private mutating func channelVector(
+    mutating func channelVector(
         _ node: Node, _ index: Int, _ type: DataType, _ geometry: WeightGeometry, _ layout: Layout
     ) throws(RuntimeError) -> UnsafeMutableRawPointer? {
         let id = node.input(index)
@@ -308,7 +312,9 @@ extension StepBuilder {
                 name: label(id, in: graph), problem: "is \(graph.type(id).dataType.name) where \(type.name) is needed")
         }
         let byteCount = geometry.groups * geometry.outputs * type.size
-        if layout == .taps || geometry.groups == 1 || geometry.outputs % 16 == 0 {
+        let isDense = layout == .taps || geometry.groups == 1 || geometry.outputs % 16 == 0
+        if graph[id].constant == nil { return try channelVectorInRun(id, geometry, isDense: isDense) }
+        if isDense {
             return try bindConstant(id, layout: .plain, byteCount: byteCount).address
         }
         let data = try constantData(id, layout: .plain, byteCount: byteCount)

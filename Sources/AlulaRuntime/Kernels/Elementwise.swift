@@ -98,7 +98,7 @@ extension StepBuilder {
         try append(.tableU8, arguments, items: x.shape.elementCount, grain: elementGrain)
     }
 
-    private mutating func appendUnary(_ op: Unary, _ x: BoundValue, _ result: BoundValue) throws(RuntimeError) {
+    mutating func appendUnary(_ op: Unary, _ x: BoundValue, _ result: BoundValue) throws(RuntimeError) {
         let value = { (index: Int) in index < op.parameters.count ? op.parameters[index] : 0 }
         let arguments = alula_unary_f32_args(
             input: UnsafePointer(x.pointer()), output: result.pointer(), function: kernelFunction(op.function),

@@ -1,6 +1,25 @@
 import AlulaGraph
 import AlulaKernels
 
+/// A copy of `shape` elements between two places, strides counted in elements.
+struct StridedCopy {
+    let arguments: alula_copy_args
+    let items: Int
+
+    init(
+        input: UnsafeRawPointer, inputStrides: [Int], output: UnsafeMutableRawPointer, outputStrides: [Int],
+        shape: [Int], elementBytes: Int
+    ) {
+        var axes = StridedAxes(shape, [inputStrides, outputStrides])
+        axes.merge(innerLimit: elementGrain)
+        axes.split(innerLimit: elementGrain)
+        arguments = alula_copy_args(
+            input: input, output: output, element_bytes: size(elementBytes), rank: size(axes.rank),
+            shape: axes.kernelShape, in_strides: axes.kernelStrides(0), out_strides: axes.kernelStrides(1))
+        items = axes.rows
+    }
+}
+
 extension StepBuilder {
     /// Moved elements keep their type, and u8 numbers their meaning.
     private func checkSameElements(_ x: BoundValue, _ result: BoundValue) throws(RuntimeError) {
@@ -16,16 +35,15 @@ extension StepBuilder {
         parallel: Bool = false
     ) throws(RuntimeError) {
         let bytes = source.type.dataType.size
-        var axes = StridedAxes(shape, [sourceStrides, targetStrides])
-        axes.merge(innerLimit: elementGrain)
-        axes.split(innerLimit: elementGrain)
-        let arguments = alula_copy_args(
-            input: UnsafeRawPointer(source.address + sourceOffset * bytes),
-            output: target.address + targetOffset * bytes,
-            element_bytes: size(bytes), rank: size(axes.rank), shape: axes.kernelShape,
-            in_strides: axes.kernelStrides(0),
-            out_strides: axes.kernelStrides(1))
-        try append(.copy, arguments, items: axes.rows, parallel: parallel)
+        let copy = StridedCopy(
+            input: UnsafeRawPointer(source.address + sourceOffset * bytes), inputStrides: sourceStrides,
+            output: target.address + targetOffset * bytes, outputStrides: targetStrides, shape: shape,
+            elementBytes: bytes)
+        try append(copy, parallel: parallel)
+    }
+
+    mutating func append(_ copy: StridedCopy, parallel: Bool = false) throws(RuntimeError) {
+        try append(.copy, copy.arguments, items: copy.items, parallel: parallel)
     }
 
     /// Copies a whole value: an output that is an input or a constant.

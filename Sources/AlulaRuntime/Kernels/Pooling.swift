@@ -4,12 +4,7 @@ import AlulaKernels
 extension StepBuilder {
     mutating func bind(_ op: Pool, _ node: Node) throws(RuntimeError) {
         let (x, result) = (try operand(node, 0), try result(node))
-        let window = alula_window(
-            batch: size(x.shape[0]), in_h: size(x.shape[1]), in_w: size(x.shape[2]), out_h: size(result.shape[1]),
-            out_w: size(result.shape[2]), in_c: size(x.shape[3]), out_c: size(x.shape[3]), groups: 1,
-            kernel_h: size(op.kernel.height), kernel_w: size(op.kernel.width), stride_h: size(op.stride.height),
-            stride_w: size(op.stride.width), pad_top: size(op.padding.top), pad_left: size(op.padding.left),
-            dilation_h: size(op.dilation.height), dilation_w: size(op.dilation.width))
+        let window = poolWindow(op, x.shape, result.shape)
         let (maximum, counts): (Int32, Int32) = (op.kind == .maximum ? 1 : 0, op.countsPadding ? 1 : 0)
         let items = result.shape[0] * result.shape[1]
         if all(.f32, x, result) {
@@ -31,6 +26,15 @@ extension StepBuilder {
             multiplier: its.scale / own.scale)
         try check(multiplier: arguments.multiplier)
         try append(.poolU8, arguments, items: items)
+    }
+
+    func poolWindow(_ op: Pool, _ x: Shape, _ result: Shape) -> alula_window {
+        alula_window(
+            batch: size(x[0]), in_h: size(x[1]), in_w: size(x[2]), out_h: size(result[1]), out_w: size(result[2]),
+            in_c: size(x[3]), out_c: size(x[3]), groups: 1, kernel_h: size(op.kernel.height),
+            kernel_w: size(op.kernel.width), stride_h: size(op.stride.height), stride_w: size(op.stride.width),
+            pad_top: size(op.padding.top), pad_left: size(op.padding.left), dilation_h: size(op.dilation.height),
+            dilation_w: size(op.dilation.width))
     }
 
     mutating func bind(_ op: PoolMixer, _ node: Node) throws(RuntimeError) {

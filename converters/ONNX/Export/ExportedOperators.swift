@@ -32,6 +32,9 @@ extension GraphExporter {
             let asImage = isImage(node.inputs[0])
             defineRaw(result, float(node.inputs[0], image: asImage), image: asImage)
         case .reshape, .transpose, .slice, .concat, .split, .gather, .roll, .pad, .expand: try move(node)
+        case .conv2DWeightGradient, .unaryGradient, .channelSum, .batchStatistics, .batchNormGradient,
+            .layerNormGradient, .poolGradient, .attentionGradient:
+            throw ONNXError.malformed(problem: "\(node.op.name) belongs to training graphs, which have no ONNX form")
         }
     }
 
@@ -151,7 +154,7 @@ extension GraphExporter {
         var result = emit(
             "BatchNormalization", [x] + node.inputs.dropFirst().map { plain($0) }, ["epsilon": .float(norm.epsilon)])
         if !asImage && !isMatrix { result = reshape(result, shape.dimensions) }
-        define(node.outputs[0], result, image: asImage)
+        define(node.outputs[0], activated(result, norm.activation), image: asImage)
     }
 
     private mutating func layerNorm(_ node: Node, _ norm: LayerNorm) {

@@ -1,0 +1,63 @@
+// Derivatives of the unary functions. Those that step or kink have the slope of one side there.
+#pragma once
+#include "math_body.h"
+#include "transcendental.h"
+
+// Φ(x) + x φ(x), Φ by erfc of the positive side, so that both tails keep their digits.
+ALULA_INLINE float alula_gelu_slope(float x) {
+    float z = alula_absf(x);
+    z = z > 15.0f ? 15.0f : z;                               // beyond, the density is 0
+    float density = alula_exp_nonpositive(-0.5f * (z * z)), half = 0.5f * (alula_erfcx_positive(z * 0.707106781f) * density);
+    float below = x > 0.0f ? 1.0f - half : half;
+    return below + x * (density * 0.398942280f);
+}
+
+// s + u' x s (1 - s) for x * s, s = sigmoid(u(x)).
+ALULA_INLINE float alula_gated_slope(float x, float u, float slope) {
+    float s = alula_sigmoidf(u);
+    return s + (slope * x) * (s * (1.0f - s));
+}
+
+ALULA_INLINE float alula_gelu_tanh_slope(float x) {
+    float square = x * x;
+    return alula_gated_slope(x, 1.59576912f * (x + 0.044715f * (square * x)), 1.59576912f * (1.0f + 0.134145f * square));
+}
+
+ALULA_INLINE float alula_sigmoid_slope(float x) {
+    float s = alula_sigmoidf(x);
+    return s * (1.0f - s);
+}
+
+ALULA_INLINE float alula_tanh_slope(float x) {
+    float t = alula_tanhf(x);
+    return 1.0f - t * t;
+}
+
+// tanh(p) + x (1 - tanh(p)²) sigmoid(x), p = softplus(x).
+ALULA_INLINE float alula_mish_slope(float x) {
+    float e = alula_expf(x > 20.0f ? 20.0f : x), q = e * e + 2.0f * e, t = q / (q + 2.0f);
+    return t + (x * (1.0f - t * t)) * alula_sigmoidf(x);
+}
+
+ALULA_INLINE float alula_tan_slope(float x) {
+    float c = alula_cosf(x);
+    return 1.0f / (c * c);
+}
+
+ALULA_INLINE float alula_softsign_slope(float x) {
+    float d = 1.0f + alula_absf(x);
+    return 1.0f / (d * d);
+}
+
+ALULA_INLINE float alula_within(float x, float low, float high, float slope) { return ((x > low) & (x < high)) ? slope : 0.0f; }
+
+ALULA_INLINE float alula_hard_swish_slope(float x) {
+    float y = (2.0f * x + 3.0f) / 6.0f;
+    y = x <= -3.0f ? 0.0f : y;
+    return x >= 3.0f ? 1.0f : y;
+}
+
+ALULA_INLINE float alula_elu_slope(float x, float alpha, float scale, float input_scale) {
+    float below = ((scale * alpha) * input_scale) * alula_expf(input_scale * (x > 0.0f ? 0.0f : x));
+    return x > 0.0f ? scale : below;
+}

@@ -1,0 +1,10 @@
+#pragma STDC FP_CONTRACT OFF
+#include "instruction_set.h"
+
+#if defined(__x86_64__)
+#define ALULA_SUFFIX _avx2
+#define ALULA_TARGET_HAS_FMA
+ALULA_BEGIN_AVX2
+#include "window_gradient_body.h"
+ALULA_END_AVX2
+#endif
