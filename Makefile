@@ -4,7 +4,7 @@ BIN = .build/release
 PACKAGES = libflac-dev libjpeg-dev libpng-dev libprotobuf-c-dev libzip-dev libhdf5-dev pkg-config
 TEST_PACKAGES = libsimde-dev libc6-dev-arm64-cross libgcc-12-dev-arm64-cross qemu-user-static lld
 
-.PHONY: all deps test-deps build demo test unit debug-test emulation embedded format lint bench conformance onnx-proto fuzz clean
+.PHONY: all deps test-deps build demo test unit debug-test emulation embedded tune-test format lint bench conformance onnx-proto fuzz clean
 
 all: build
 
@@ -56,6 +56,12 @@ emulation: test-deps
 embedded: test-deps
 	Tests/Embedded/run.sh
 
+# The search of recipes with Optuna, in a Python environment of its own; needs pip, and postgresql for one of the tests.
+PYTHON ?= python3
+tune-test:
+	[ -x .venv-tune/bin/pytest ] || ($(PYTHON) -m venv .venv-tune && .venv-tune/bin/pip install -q -r tuning/requirements.txt)
+	.venv-tune/bin/python -m pytest -q tuning/tests
+
 format:
 	$(SWIFT) format -i -r -p Package.swift Sources converters models Tests
 lint:
@@ -83,4 +89,4 @@ fuzz:
 	for format in safetensors pytorch hdf5 wfdb onnx; do $(BIN)/fuzz-$$format --seconds $(SECONDS_OF_FUZZING) || exit 1; done
 
 clean:
-	rm -rf .build .build-debug .build-embedded demo
+	rm -rf .build .build-debug .build-embedded .venv-tune demo

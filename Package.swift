@@ -30,7 +30,7 @@ let package = Package(
 
         // MARK: Workbench: compiler, data, formats, architectures, command line
         .target(name: "AlulaCompiler", dependencies: ["AlulaRuntime"]),
-        .target(name: "AlulaTraining", dependencies: ["AlulaCompiler"]),
+        .target(name: "AlulaTraining", dependencies: ["AlulaCompiler", "AlulaData"]),
         .target(
             name: "AlulaData",
             dependencies: ["AlulaRuntime", "CImageCodecs", "CFLAC", .product(name: "SwiftCSV", package: "SwiftCSV")]),

@@ -4,7 +4,7 @@ import ArgumentParser
 struct AlulaTool: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "alula",
-        abstract: "Converts, quantizes and runs small transformers in 8 bits.",
+        abstract: "Converts, trains, quantizes and runs small transformers in 8 bits.",
         discussion: """
             A first try, without any download:
 
@@ -19,6 +19,6 @@ struct AlulaTool: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             Convert.self, Quantize.self, Run.self, Evaluate.self, Bench.self, Inspect.self, Verify.self, Create.self,
-            Export.self,
+            Export.self, Finetune.self,
         ])
 }

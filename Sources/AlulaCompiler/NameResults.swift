@@ -3,7 +3,7 @@ import AlulaGraph
 extension Graph {
     /// The same graph, every result named: a layer by its weights (`stem.0.weight` gives `stem.0`), any other by its operator and a count.
     /// Quantization keeps names, so that layers can be compared and be picked by name.
-    func withNamedResults() -> Graph {
+    package func withNamedResults() -> Graph {
         var result = self
         var taken = Set(values.map(\.name))
         for node in nodes {

@@ -46,6 +46,8 @@ public struct ModelFile: Sendable {
         public static let thresholds = "alula.thresholds"
         /// JSON: what the model was converted from, with SHA-256.
         public static let source = "alula.source"
+        /// JSON: the data, recipe and epoch of the training that gave the weights.
+        public static let trained = "alula.trained"
         /// JSON: exact bytes of working memory that a run needs, per thread count.
         public static let arena = "alula.arena"
         /// JSON: the seed of the golden input; its outputs are tensors `alula.golden.0`, ….

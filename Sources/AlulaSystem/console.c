@@ -75,6 +75,22 @@ int32_t alula_console_is_terminal(int32_t stream) { return isatty(stream); }
 
 _Noreturn void alula_console_exit(int32_t code) { exit(code); }
 
+static volatile sig_atomic_t noted_signal;
+
+static void note_signal(int signal_number) { noted_signal = signal_number; }
+
+void alula_console_watch_interrupts(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = note_signal;
+    // Calls go on, and a second signal does what it always does.
+    action.sa_flags = (int)(SA_RESTART | SA_RESETHAND);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+int32_t alula_console_interrupt(void) { return noted_signal; }
+
 size_t alula_peak_resident_bytes(void) {
 #if defined(__APPLE__)
     struct rusage usage;
@@ -173,6 +189,9 @@ _Noreturn void alula_console_exit(int32_t code) {
     (void)code;
     for (;;) {}
 }
+
+void alula_console_watch_interrupts(void) {}
+int32_t alula_console_interrupt(void) { return 0; }
 
 size_t alula_peak_resident_bytes(void) { return 0; }
 

@@ -17,11 +17,11 @@ extension DataSplit: ExpressibleByArgument {}
 extension DataLocation {
     /// Opens the data for one model.
     func dataset(
-        _ reader: SampleReader, split: DataSplit = .all, minimumLikelihood: Double = 0
+        _ reader: SampleReader, split: DataSplit = .all, minimumLikelihood: Double = 0, holdOut: HoldOut = HoldOut()
     ) throws -> any Dataset {
         let options = Options(
             split: split, rate: reader.rate ?? 100, minimumLikelihood: minimumLikelihood,
-            inputLength: reader.inputLength)
+            inputLength: reader.inputLength, holdOut: holdOut)
         let dataset: any Dataset
         do throws(DataError) {
             if let opened = try open(options) {

@@ -3,6 +3,7 @@ import AlulaCompiler
 import AlulaData
 import AlulaGraph
 import AlulaRuntime
+import AlulaTraining
 import ONNXConverter
 
 /// Work that failed: the file at fault and the cause, which become one line on stderr.
@@ -57,6 +58,9 @@ func cause(of error: any Error) -> String {
     case let error as AlulaError: error.message
     case let error as JSONError: error.message
     case let error as DataError: error.cause
+    case let error as TrainingError: error.message
+    case let error as TrainerError: error.message
+    case let error as TrainingFileError: error.cause
     case let error as Failure: error.line
     default: "\(error)"
     }

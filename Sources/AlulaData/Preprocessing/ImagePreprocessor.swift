@@ -109,8 +109,13 @@ extension ImagePreprocessor {
     /// The picture resized, cropped, rescaled and normalized.
     public func normalized(_ image: Image, limits: ImageLimits = .standard) throws(ImageError) -> Input {
         let picture = try bytes(image, limits: limits)
+        return Input(height: picture.height, width: picture.width, values: values(picture))
+    }
+
+    /// The numbers of a picture that is resized and cropped already.
+    package func values(_ picture: Image) -> [Float] {
         let table = normalizationTable()
-        let values = [Float](unsafeUninitializedCapacity: picture.bytes.count) { values, initialized in
+        return [Float](unsafeUninitializedCapacity: picture.bytes.count) { values, initialized in
             picture.bytes.withUnsafeBufferPointer { bytes in
                 for pixel in 0..<bytes.count / 3 {
                     values[3 * pixel] = table[Int(bytes[3 * pixel])]
@@ -120,7 +125,6 @@ extension ImagePreprocessor {
             }
             initialized = picture.bytes.count
         }
-        return Input(height: picture.height, width: picture.width, values: values)
     }
 
     /// The input value of every byte, 256 per channel: rescaled in double precision, then rounded to single precision and

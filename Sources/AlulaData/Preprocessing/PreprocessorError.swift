@@ -26,7 +26,7 @@ extension PreprocessorError: CustomStringConvertible {
 
 extension JSONValue {
     /// The value as a message shows it, cut where it is long.
-    var excerpt: String {
+    package var excerpt: String {
         switch self {
         case .null: "null"
         case .bool(let value): "\(value)"

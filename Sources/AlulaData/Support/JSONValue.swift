@@ -1,7 +1,7 @@
 import Foundation
 
 /// A parsed JSON document, with its numbers told apart from its truth values.
-enum JSONValue: Equatable {
+package enum JSONValue: Equatable, Sendable {
     case null
     case bool(Bool)
     case number(Double)
@@ -10,41 +10,41 @@ enum JSONValue: Equatable {
     case object([String: JSONValue])
 
     /// The object that a document holds, nil where it is no JSON or holds something else.
-    static func object(parsing document: [UInt8]) -> [String: JSONValue]? {
+    package static func object(parsing document: [UInt8]) -> [String: JSONValue]? {
         guard case .object(let members)? = try? JSONDecoder().decode(JSONValue.self, from: Data(document)) else {
             return nil
         }
         return members
     }
 
-    var isNull: Bool { self == .null }
+    package var isNull: Bool { self == .null }
 
-    var number: Double? {
+    package var number: Double? {
         if case .number(let value) = self { value } else { nil }
     }
 
     /// A number without a fraction.
-    var integer: Int? { number.flatMap(Int.init(exactly:)) }
+    package var integer: Int? { number.flatMap(Int.init(exactly:)) }
 
-    var string: String? {
+    package var string: String? {
         if case .string(let value) = self { value } else { nil }
     }
 
-    var bool: Bool? {
+    package var bool: Bool? {
         if case .bool(let value) = self { value } else { nil }
     }
 
-    var array: [JSONValue]? {
+    package var array: [JSONValue]? {
         if case .array(let values) = self { values } else { nil }
     }
 
-    var object: [String: JSONValue]? {
+    package var object: [String: JSONValue]? {
         if case .object(let members) = self { members } else { nil }
     }
 }
 
 extension JSONValue: Decodable {
-    init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
             self = .null

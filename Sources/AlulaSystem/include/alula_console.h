@@ -22,6 +22,11 @@ int32_t alula_console_is_terminal(int32_t stream);
 
 _Noreturn void alula_console_exit(int32_t code);
 
+/// From now on SIGINT and SIGTERM do not end the program at once: the first one is noted, a second one of the same kind ends it.
+void alula_console_watch_interrupts(void);
+/// The number of the signal that was noted; 0 if there was none.
+int32_t alula_console_interrupt(void);
+
 /// The program's arguments, its own name first. Known where the C library hands them to constructors (glibc); 0 and NULL elsewhere.
 int32_t alula_argument_count(void);
 const char *alula_argument(int32_t index);
