@@ -124,7 +124,26 @@ package final class Optimizer {
         let added = isDecoupled ? 0 : update.decay
         let shrunk = isDecoupled ? 1 - update.rate * update.decay : 1
         let (gain1, gain2) = (1 - beta1, 1 - beta2)
-        for place in 0..<update.count {
+        // Eight at a time: left alone, the compiler makes this loop of single numbers, which takes twice as long.
+        typealias Lanes = SIMD8<Float>
+        let whole = update.count / Lanes.scalarCount * Lanes.scalarCount
+        for place in stride(from: 0, to: whole, by: Lanes.scalarCount) {
+            func load(_ start: UnsafeMutablePointer<Float>) -> Lanes {
+                UnsafeRawPointer(start + place).loadUnaligned(as: Lanes.self)
+            }
+            func store(_ lanes: Lanes, _ start: UnsafeMutablePointer<Float>) {
+                UnsafeMutableRawPointer(start + place).storeBytes(of: lanes, as: Lanes.self)
+            }
+            let value = load(values) * shrunk
+            let slope = load(gradient) * scale + added * value
+            let old = load(first)
+            let direction = old + gain1 * (slope - old)
+            let size = beta2 * load(second) + gain2 * slope * slope
+            store(direction, first)
+            store(size, second)
+            store(value - stepSize * direction / (size.squareRoot() * root + epsilon), values)
+        }
+        for place in whole..<update.count {
             let value = values[place] * shrunk
             let slope = gradient[place] * scale + added * value
             let direction = first[place] + gain1 * (slope - first[place])

@@ -163,6 +163,10 @@ package final class Trainer {
             return !observer.shouldStop()
         }
         guard let result else { return try stop() }
+        guard result.loss.isFinite else {
+            let layer = Divergence.firstParameter(core.parameters) ?? "the outputs"
+            throw TrainerError.diverged(step: state.step, what: "the validation loss", layer: layer)
+        }
         try finishEpoch(result, observer)
     }
 
