@@ -158,7 +158,7 @@ public struct Quantizer {
         case .reshape, .transpose, .slice, .split, .gather, .roll, .pad, .expand, .pool: try addMovement(node)
         case .resample: try addResample(node)
         case .binary, .select, .matmul, .softmax, .batchNorm, .convTranspose2D, .reduce, .topK, .quantize, .dequantize,
-            .requantize, .conv2DWeightGradient, .unaryGradient, .channelSum, .batchStatistics, .batchNormGradient,
+            .requantize, .dynamicQuantize, .conv2DWeightGradient, .unaryGradient, .channelSum, .batchStatistics, .batchNormGradient,
             .layerNormGradient, .poolGradient, .attentionGradient:
             try addFloat(node)
         }

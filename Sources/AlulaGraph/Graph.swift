@@ -88,7 +88,7 @@ public struct Graph: Sendable {
         return addNode(op, inputs, types: [resultType(op, inputs, 0, shapes[0])], names: [name])[0]
     }
 
-    /// Appends a node with several results (split, top_k).
+    /// Appends a node with several results (split, top_k, dynamic_quantize).
     public mutating func addAll(_ op: Operator, _ inputs: [ValueID]) throws(GraphError) -> [ValueID] {
         let shapes = try op.resultShapes(operandTypes(inputs))
         return addNode(op, inputs, types: shapes.enumerated().map { resultType(op, inputs, $0, $1) })
@@ -134,6 +134,7 @@ public struct Graph: Sendable {
         if let operand, case .movement = op.numericRule {
             return TensorType(operand.dataType, shape, operand.quantization)
         }
+        if case .dynamicQuantize = op.numericRule, index == 0 { return TensorType(.u8, shape, .identity) }
         return TensorType(op.numericRule.resultType(index, operand?.dataType ?? .f32), shape)
     }
 

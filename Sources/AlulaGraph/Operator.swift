@@ -37,6 +37,7 @@ public enum Operator: Sendable, Equatable {
     case layerNormGradient(LayerNormGradient)
     case poolGradient(PoolGradient)
     case attentionGradient(AttentionGradient)
+    case dynamicQuantize(DynamicQuantize)
 
     /// The one place that opens the enum; everything that is uniform over operators goes through it.
     private func rule<V: RuleVisitor>(_ visitor: V) throws(V.Failure) -> V.Result {
@@ -77,6 +78,7 @@ public enum Operator: Sendable, Equatable {
         case .layerNormGradient(let op): try visitor.visit(op)
         case .poolGradient(let op): try visitor.visit(op)
         case .attentionGradient(let op): try visitor.visit(op)
+        case .dynamicQuantize(let op): try visitor.visit(op)
         }
     }
 
@@ -168,6 +170,7 @@ public enum Operator: Sendable, Equatable {
         case "avg_pool_gradient": self = .poolGradient(try PoolGradient(.average, &attributes))
         case "max_pool_gradient": self = .poolGradient(try PoolGradient(.maximum, &attributes))
         case "attention_gradient": self = .attentionGradient(try AttentionGradient(&attributes))
+        case "dynamic_quantize": self = .dynamicQuantize(DynamicQuantize())
         default: return nil
         }
     }

@@ -17,6 +17,8 @@ package enum NumericRule: Sendable {
     case movement
     case quantize
     case dequantize
+    /// f32 to u8 numbers that stand for themselves, and f32 scale and zero point.
+    case dynamicQuantize
     /// f32 to f32 values and their i32 indices.
     case ranking
 
@@ -24,6 +26,7 @@ package enum NumericRule: Sendable {
     package func resultType(_ index: Int, _ operand: DataType) -> DataType {
         switch self {
         case .quantize: .u8
+        case .dynamicQuantize: index == 0 ? .u8 : .f32
         case .dequantize: .f32
         case .ranking: index == 0 ? .f32 : .i32
         case .arithmetic, .float, .movement: operand

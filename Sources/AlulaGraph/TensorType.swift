@@ -66,6 +66,9 @@ public struct Quantization: Sendable, Equatable {
         self.zeroPoint = zeroPoint
     }
 
+    /// Of numbers that stand for themselves.
+    package static let identity = Quantization(scale: 1, zeroPoint: 0)
+
     public var isValid: Bool { scale.isFinite && scale >= .leastNormalMagnitude && zeroPoint >= 0 && zeroPoint <= 255 }
 }
 

@@ -67,7 +67,7 @@ extension Graph {
         let x = type(node.inputs[0])
         let wantsOperand: DataType? =
             switch node.op.numericRule {
-            case .float, .quantize, .ranking: .f32
+            case .float, .quantize, .dynamicQuantize, .ranking: .f32
             case .dequantize: .u8
             case .movement: nil
             case .arithmetic: x.dataType == .u8 ? .u8 : .f32
@@ -91,6 +91,11 @@ extension Graph {
                     expected: expected.name)
             }
             try checkActivationType(node.op.name, id)
+            if case .dynamicQuantize = node.op.numericRule, index == 0, type(id).quantization != .identity {
+                throw .typeMismatch(
+                    operator: node.op.name, value: displayName(id), declared: type(id).text,
+                    expected: "scale=1 zero=0")
+            }
             if case .movement = node.op.numericRule, type(id).quantization != x.quantization {
                 throw .typeMismatch(
                     operator: node.op.name, value: displayName(id), declared: type(id).text,
@@ -110,12 +115,12 @@ extension Graph {
             case ("weight", true): wanted = .s8
             case ("bias", true): if case .attention = node.op { wanted = .f32 } else { wanted = .i32 }
             case ("multiplier", true), ("gamma", true), ("beta", true), ("center", true), ("average", true),
-                ("scale", true):
+                ("scale", true), ("x_scale", true), ("x_zero", true):
                 wanted = .f32
             case ("table", true): wanted = .u8
             case ("indices", _): wanted = .i32
             case ("weights", _): wanted = .f32
-            case ("multiplier", false), ("table", false):
+            case ("multiplier", false), ("table", false), ("x_scale", false), ("x_zero", false):
                 throw .invalidNode(operator: node.op.name, value: result, problem: "\(name) is for int8 operands")
             default: wanted = type(node.inputs[0]).dataType
             }

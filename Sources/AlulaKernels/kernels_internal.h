@@ -12,7 +12,8 @@
 #define ALULA_WIDE_FAMILIES(X, isa) X(attention_u8, isa) X(layernorm_u8, isa) X(unary_f32, isa) X(affine_f32, isa)
 #define ALULA_NARROW_FAMILIES(X, isa) \
     X(pool_mixer_u8, isa) X(pool_u8, isa) X(mean_u8, isa) X(binary_u8, isa) \
-    X(quantize, isa) X(dequantize, isa) X(matmul_f32, isa) X(attention_f32, isa) X(layernorm_f32, isa) X(softmax_f32, isa) \
+    X(quantize, isa) X(dequantize, isa) X(range_f32, isa) X(dynamic_quantize, isa) X(dynamic_layer, isa) \
+    X(matmul_f32, isa) X(attention_f32, isa) X(layernorm_f32, isa) X(softmax_f32, isa) \
     X(pool_mixer_f32, isa) X(pool_f32, isa) X(reduce_f32, isa) X(top_k_f32, isa) \
     X(resample_f32, isa) X(resample_u8, isa) X(binary_f32, isa) X(select_f32, isa) X(copy, isa) X(fill, isa) X(gather, isa)
 

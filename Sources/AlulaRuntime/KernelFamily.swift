@@ -4,7 +4,7 @@ import AlulaKernels
 enum KernelFamily: Sendable, CaseIterable {
     case convU8S8, depthwiseU8S8, convTransposeU8S8, pairU8, attentionU8, layerNormU8, poolMixerU8, poolU8, meanU8,
         binaryU8, tableU8
-    case quantize, dequantize
+    case quantize, dequantize, rangeF32, dynamicQuantize, dynamicLayer
     case convF32, depthwiseF32, convTransposeF32, pairF32, matmulF32, attentionF32, layerNormF32, softmaxF32, affineF32,
         poolMixerF32
     case poolF32, reduceF32, topKF32, resampleF32, resampleU8, unaryF32, binaryF32, selectF32
@@ -29,6 +29,9 @@ enum KernelFamily: Sendable, CaseIterable {
         case .tableU8: table.table_u8
         case .quantize: table.quantize
         case .dequantize: table.dequantize
+        case .rangeF32: table.range_f32
+        case .dynamicQuantize: table.dynamic_quantize
+        case .dynamicLayer: table.dynamic_layer
         case .convF32: table.conv_f32
         case .depthwiseF32: table.depthwise_f32
         case .convTransposeF32: table.conv_transpose_f32
@@ -83,6 +86,9 @@ enum KernelFamily: Sendable, CaseIterable {
         case .tableU8: "table_u8"
         case .quantize: "quantize"
         case .dequantize: "dequantize"
+        case .rangeF32: "range_f32"
+        case .dynamicQuantize: "dynamic_quantize"
+        case .dynamicLayer: "dynamic_layer"
         case .convF32: "conv_f32"
         case .depthwiseF32: "depthwise_f32"
         case .convTransposeF32: "conv_transpose_f32"

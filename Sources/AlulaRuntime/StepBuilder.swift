@@ -61,7 +61,7 @@ struct StepBuilder {
     /// Where each value lies, by value index; constants once they are used.
     private var addresses: [UnsafeMutableRawPointer?]
     private var paddingRows: [UnsafeMutableRawPointer?] = Array(repeating: nil, count: 257)
-    private let paddingRowBytes: Int
+    let paddingRowBytes: Int
 
     init(
         _ graph: Graph, addresses: [UnsafeMutableRawPointer?], pairs: [LayerPair], kernels: alula_kernel_table,

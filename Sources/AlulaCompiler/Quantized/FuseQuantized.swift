@@ -11,6 +11,7 @@ import AlulaGraph
     var result = try splitIntoSlices(graph)
     result = try moveBytes(result)
     result = fuseTables(result)
+    result = fuseDynamicLayers(result)
     result = try fuseQuantizedOperators(result)
     result = fuseTablesIntoLayers(result)
     return try simplifyLayout(takingBytes(result))

@@ -6,6 +6,7 @@ public typealias Activation = UnaryFunction?
 /// 2-D convolution over NHWC images `x[N,H,W,C]` with `weight[O,kh,kw,C/groups]`, cross-correlation as in every framework. A 1-D convolution
 /// has H = kh = 1.
 ///
+/// int8 of numbers from `DynamicQuantize`: `x_zero` is taken from them, and the f32 result is multiplied by `x_scale` as well; no bias.
 /// int8: weight is s8, bias i32 (holding `-zero * sum of weights`), multiplier f32[O], and the activation a table from the
 /// pre-activation quantization to the result's.
 public struct Conv2D: Sendable, Equatable {
@@ -29,9 +30,11 @@ public struct Conv2D: Sendable, Equatable {
 /// Operand positions of `Conv2D`, `ConvTranspose2D` and `Linear`.
 package enum WeightedOperand {
     package static let x = 0, weight = 1, bias = 2, multiplier = 3, table = 4, residual = 5
+    /// What u8 numbers with a scale of each run count in.
+    package static let inputScale = 6, inputZero = 7
     static let list: [Operand] = [
         .required("x"), .required("weight"), .optional("bias"), .optional("multiplier"), .optional("table"),
-        .optional("residual"),
+        .optional("residual"), .optional("x_scale"), .optional("x_zero"),
     ]
 }
 
@@ -229,6 +232,14 @@ private func checkChannelOperands(_ operands: [TensorType?], channels: Int, resu
     }
     if operands[WeightedOperand.table] != nil, operands[WeightedOperand.residual] != nil {
         throw ShapeProblem("a table and a residual exclude each other")
+    }
+    let (scale, zero) = (operands[WeightedOperand.inputScale], operands[WeightedOperand.inputZero])
+    guard scale != nil || zero != nil else { return }
+    guard zero?.shape.elementCount == 1, scale.map({ $0.shape.elementCount == 1 }) ?? true else {
+        throw ShapeProblem("x_zero, and x_scale if given, are one number each")
+    }
+    for place in [WeightedOperand.bias, WeightedOperand.table, WeightedOperand.residual] where operands[place] != nil {
+        throw ShapeProblem("x_zero excludes bias, table and residual")
     }
 }
 

@@ -249,6 +249,19 @@ typedef struct {
 typedef struct { const uint8_t *input, *table; uint8_t *output; } alula_table_u8_args;          // Items: elements
 typedef struct { const float *input; uint8_t *output; float inverse_scale; int32_t zero; } alula_quantize_args;   // quantize(x * inverse_scale, zero, 0, 255); NaN gives zero. Items: elements
 typedef struct { const uint8_t *input; float *output; float scale; int32_t zero; } alula_dequantize_args;         // f32(x - zero) * scale. Items: elements
+
+// Scales of each run. The least and the greatest number of each block of ALULA_RANGE_BLOCK elements, 0 included and NaN left out: ranges[2 * block], and after it. Items: blocks.
+enum { ALULA_RANGE_BLOCK = 16384 };
+typedef struct { const float *input; float *ranges; size_t count; } alula_range_f32_args;
+// low, high over all blocks; scale = (high - low) / 255, or 1 where both are 0; zero = rne(clamp(-low / scale, 0, 255));
+// output = quantize(input / scale, zero, 0, 255); NaN gives zero. The call with item 0 writes scale and zero. Items: elements.
+typedef struct { const float *input, *ranges; uint8_t *output; float *scale, *zero; int32_t blocks; } alula_dynamic_quantize_args;
+// For a layer that reads such numbers: bias_result[c] = -zero * sums[c], multiplier_result[c] = scale * multiplier[c] (multiplier[c] if scale is NULL),
+// pad_row[i] = zero. sums: of each output channel's weights. Items: one.
+typedef struct {
+    const float *zero, *scale, *multiplier; const int32_t *sums;
+    int32_t *bias_result; float *multiplier_result; uint8_t *pad_row; int32_t count, pad_bytes;
+} alula_dynamic_layer_args;
 typedef struct { const float *input; float *output; int32_t function; float parameters[4]; } alula_unary_f32_args;   // Items: elements
 
 typedef enum {
@@ -353,7 +366,8 @@ enum { ALULA_ISA_COUNT = 8 };
 typedef struct {
     alula_isa isa;
     const char *name;             // "scalar", "avx2", "avxvnni", "avx512vnni", "neon", "neondot", "i8mm", "simd128"
-    alula_kernel conv_u8s8, depthwise_u8s8, conv_transpose_u8s8, pair_u8, attention_u8, layernorm_u8, pool_mixer_u8, pool_u8, mean_u8, binary_u8, table_u8, quantize, dequantize;
+    alula_kernel conv_u8s8, depthwise_u8s8, conv_transpose_u8s8, pair_u8, attention_u8, layernorm_u8, pool_mixer_u8, pool_u8, mean_u8, binary_u8, table_u8, quantize, dequantize, range_f32,
+        dynamic_quantize, dynamic_layer;
     alula_kernel conv_f32, depthwise_f32, conv_transpose_f32, pair_f32, matmul_f32, attention_f32, layernorm_f32, softmax_f32, affine_f32, pool_mixer_f32,
         pool_f32, reduce_f32, top_k_f32, resample_f32, resample_u8, unary_f32, binary_f32, select_f32;
     alula_kernel copy, fill, gather;

@@ -49,6 +49,7 @@ extension StepBuilder {
         case .layerNormGradient(let op): try bind(op, node)
         case .poolGradient(let op): try bind(op, node)
         case .attentionGradient(let op): try bind(op, node)
+        case .dynamicQuantize: try bindDynamicQuantize(node)
         }
     }
 

@@ -151,7 +151,9 @@ extension StepBuilder {
     private mutating func bindInt8(_ layer: WeightedLayer, _ node: Node, _ x: BoundValue, _ result: BoundValue)
         throws(RuntimeError)
     {
-        var (arguments, layout) = try int8Arguments(layer, node, x, result)
+        let isDynamic = !node.input(WeightedOperand.inputZero).isNone
+        var (arguments, layout) =
+            isDynamic ? try dynamicArguments(layer, node, x, result) : try int8Arguments(layer, node, x, result)
         if layout == .taps {
             try append(
                 .depthwiseU8S8, arguments, items: layer.items(depthwise: true),
@@ -232,18 +234,27 @@ extension StepBuilder {
     }
 
     /// Limits of the numbers that keep the arithmetic exact and defined.
-    private func checkInt8Vectors(_ node: Node, _ geometry: WeightGeometry) throws(RuntimeError) {
+    func checkInt8Vectors(_ node: Node, _ geometry: WeightGeometry) throws(RuntimeError) {
+        try checkBias(node, geometry)
+        try checkMultiplier(node)
+    }
+
+    private func checkBias(_ node: Node, _ geometry: WeightGeometry) throws(RuntimeError) {
         let largestBias = Int8Limits.bias(depth: geometry.taps * geometry.inputs)
         let biasID = node.input(WeightedOperand.bias)
-        let multiplierID = node.input(WeightedOperand.multiplier)
         let count = graph.type(biasID).shape.elementCount
         let biases = try constantData(biasID, layout: .plain, byteCount: count * MemoryLayout<Int32>.size)
-        let multipliers = try constantData(multiplierID, layout: .plain, byteCount: count * MemoryLayout<Float>.size)
         let wrongBias = biases.firstElement(of: Int32.self, in: count) { Int($0.magnitude) > largestBias }
         if let wrongBias {
             throw .invalidConstant(
                 name: label(biasID, in: graph), problem: "element \(wrongBias) is larger than \(largestBias)")
         }
+    }
+
+    func checkMultiplier(_ node: Node) throws(RuntimeError) {
+        let multiplierID = node.input(WeightedOperand.multiplier)
+        let count = graph.type(multiplierID).shape.elementCount
+        let multipliers = try constantData(multiplierID, layout: .plain, byteCount: count * MemoryLayout<Float>.size)
         let wrongMultiplier = multipliers.firstElement(of: Float.self, in: count) { !Int8Limits.allows(multiplier: $0) }
         if let wrongMultiplier {
             throw .invalidConstant(
@@ -266,7 +277,7 @@ extension StepBuilder {
     // MARK: Weights
 
     /// A layer's weights in the order that kernels read: in place if they are stored so, else repacked.
-    private mutating func weights(
+    mutating func weights(
         _ node: Node, _ geometry: WeightGeometry, _ type: DataType
     ) throws(RuntimeError) -> (UnsafeMutableRawPointer, Layout) {
         let id = node.inputs[WeightedOperand.weight]

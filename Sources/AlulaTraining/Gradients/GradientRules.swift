@@ -34,7 +34,7 @@ extension GradientEmitter {
         case .topK: throw refuse(node, "which elements are largest does not change smoothly")
         case .quantize: try differentiateQuantize(node, dy[0])
         case .dequantize: try differentiateDequantize(node, dy[0])
-        case .requantize:
+        case .requantize, .dynamicQuantize:
             throw refuse(node, "training takes the float graph, not the int8 one")
         case .conv2DWeightGradient, .unaryGradient, .batchNormGradient, .layerNormGradient, .poolGradient,
             .attentionGradient:

@@ -184,6 +184,7 @@ private struct Batching {
             guard op.before[own] == 0, op.after[own] == 0 else { throw refuse(node, "it pads the axis of the samples") }
             return own
         case .unary, .quantize, .dequantize, .requantize: return own
+        case .dynamicQuantize: throw refuse(node, "its scale is one for all samples")
         case .conv2DWeightGradient, .unaryGradient, .channelSum, .batchStatistics, .batchNormGradient,
             .layerNormGradient, .poolGradient, .attentionGradient:
             throw refuse(node, "it belongs to a training graph")

@@ -61,7 +61,8 @@ extension Operator {
             case .add, .sub, .mul, .div, .prelu: .parameter
             case .max, .min, .pow, .equal, .less, .lessEqual, .mod, .fmod: .fixed
             }
-        case .unary, .select, .pool, .reduce, .topK, .quantize, .dequantize, .requantize: .fixed
+        case .unary, .select, .pool, .reduce, .topK, .quantize, .dequantize, .requantize, .dynamicQuantize:
+            .fixed
         case .conv2DWeightGradient, .unaryGradient, .channelSum, .batchStatistics, .batchNormGradient,
             .layerNormGradient, .poolGradient, .attentionGradient:
             .fixed

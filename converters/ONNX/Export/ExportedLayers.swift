@@ -10,6 +10,7 @@ extension GraphExporter {
     }
 
     mutating func convolution(_ node: Node, _ conv: Conv2D) throws {
+        if !node.input(WeightedOperand.inputZero).isNone { return dynamicConvolution(node, conv) }
         let x = float(node.inputs[0], image: true)
         let shape = graph.shape(node.inputs[WeightedOperand.weight])
         let layer = layer(node, groups: conv.groups, order: [0, 3, 1, 2], shape)
@@ -23,6 +24,7 @@ extension GraphExporter {
     }
 
     mutating func linear(_ node: Node, _ linear: Linear) throws {
+        if !node.input(WeightedOperand.inputZero).isNone { return dynamicLinear(node) }
         let x = float(node.inputs[0])
         let shape = graph.shape(node.inputs[WeightedOperand.weight])
         let layer = layer(node, groups: 1, order: [1, 0], shape)
@@ -107,7 +109,7 @@ extension GraphExporter {
     }
 
     /// Weights in row-major order.
-    private func unpacked(_ id: ValueID, _ shape: Shape, groups: Int) -> TensorData {
+    func unpacked(_ id: ValueID, _ shape: Shape, groups: Int) -> TensorData {
         guard let constant = graph[id].constant, let data = constant.data, constant.layout != .plain else {
             return plainData(id)
         }

@@ -31,6 +31,7 @@ extension GraphExporter {
         case .dequantize:
             let asImage = isImage(node.inputs[0])
             defineRaw(result, float(node.inputs[0], image: asImage), image: asImage)
+        case .dynamicQuantize: dynamicQuantize(node)
         case .reshape, .transpose, .slice, .concat, .split, .gather, .roll, .pad, .expand: try move(node)
         case .conv2DWeightGradient, .unaryGradient, .channelSum, .batchStatistics, .batchNormGradient,
             .layerNormGradient, .poolGradient, .attentionGradient:

@@ -1,42 +1,49 @@
 import AlulaGraph
 
-// Scales that a run would find for each of its inputs. Nothing here is quantized at run time without being calibrated: the numbers stay as
-// they are, with scale 1 and zero point 0, and products with the levels of s8 weights give what the model's authors approximated. What
-// follows (conversions, products with both scales) is unchanged, and ends as scaled weights.
+// Activations with a scale of each run, and sums of integers. Integers are written out as the real numbers that they are: `dequantize` gives
+// u8 numbers as f32, minus the zero point, and a layer with integers for weights sums them. The compiler's `fuse-quantized` pass makes int8 layers
+// of these, in which the sums are exact.
 extension Importer {
     static let dynamicOperators = [
         "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "com.microsoft:DynamicQuantizeMatMul",
         "com.microsoft:MatMulIntegerToFloat",
     ]
 
-    private static let note =
-        "activations that are quantized with a new scale in each run stay f32, which is closer to the unquantized model"
-
     mutating func dynamicQuantization(_ node: NodeContext, _ operation: String) throws -> [ImportedValue] {
-        if !notes.contains(Importer.note) { notes.append(Importer.note) }
         switch operation {
-        case "DynamicQuantizeLinear":
-            var x = try view(node.input(0))
-            guard x.type == .f32 else { throw LoweringProblem.unsupported(needed: "f32 numbers, not \(x.type.name)") }
-            for name in node.node.outputs where model.outputs.contains(where: { $0.name == name }) {
-                throw LoweringProblem.unsupported(needed: "results that the model itself does not give")
-            }
-            x.type = .u8
-            return [.view(x), number(1), .host(HostTensor(.u8, [], integers: [0]))]
+        case "DynamicQuantizeLinear": return try dynamicallyQuantized(node.input(0))
         case "MatMulInteger":
-            return [try sums(node, "MatMul", [unrounded(node, 0, zero: 2), levels(node, 1, zero: 3)])]
+            return [try sums(node, "MatMul", [levels(node, 0, zero: 2), levels(node, 1, zero: 3)])]
         case "ConvInteger":
-            return [try sums(node, "Conv", [unrounded(node, 0, zero: 2), levels(node, 1, zero: 3)])]
+            return [try sums(node, "Conv", [levels(node, 0, zero: 2), levels(node, 1, zero: 3)])]
         case "com.microsoft:DynamicQuantizeMatMul":
-            let axis = try node.shape(1).count - 1
-            let weight = try dequantizedConstant(node, 1, scale: 2, zero: 3, axis: axis)
-            return [try biased(floatResult(node, "MatMul", [node.input(0), weight]), node, 4)]
-        default:
-            let axis = try node.shape(1).count - 1
-            let weight = try dequantizedConstant(node, 1, scale: 3, zero: 5, axis: axis)
-            let product = try floatResult(node, "MatMul", [unrounded(node, 0, zero: 4), weight])
-            return [try biased(binary(.mul, product, node.input(2)), node, 6)]
+            let numbers = try dynamicallyQuantized(node.input(0))
+            var weights = node
+            weights.inputs = [numbers[0], node.optional(1), numbers[1], node.optional(2), numbers[2], node.optional(3)]
+            if let bias = node.optional(4) { weights.inputs.append(bias) }
+            return [try scaledSums(weights)]
+        default: return [try scaledSums(node)]
         }
+    }
+
+    /// The numbers, their scale and their zero point.
+    private mutating func dynamicallyQuantized(_ input: ImportedValue) throws -> [ImportedValue] {
+        let x = try view(input)
+        guard x.type == .f32 else { throw LoweringProblem.unsupported(needed: "f32 numbers, not \(x.type.name)") }
+        let ids = try graph.addAll(.dynamicQuantize(DynamicQuantize()), [x.id])
+        return [
+            .view(View(ids[0], x.shape, order: x.order, type: .u8)), .view(View(ids[1], [])),
+            .view(View(ids[2], [], type: .u8)),
+        ]
+    }
+
+    /// com.microsoft:MatMulIntegerToFloat: `(a - a_zero)(b - b_zero) · (a_scale · b_scale) + bias`.
+    private mutating func scaledSums(_ node: NodeContext) throws -> ImportedValue {
+        let product = try floatResult(node, "MatMul", [levels(node, 0, zero: 4), levels(node, 1, zero: 5)])
+        let scale = try binary(.mul, node.input(2), node.input(3))
+        let result = try binary(.mul, product, scale)
+        guard let bias = node.optional(6) else { return result }
+        return try binary(.add, result, bias)
     }
 
     /// The result counts as i32: whatever would take its rounded numbers for real is refused.
@@ -49,29 +56,61 @@ extension Importer {
         return .view(result)
     }
 
-    /// What DynamicQuantizeLinear gave.
-    private func unrounded(_ node: NodeContext, _ index: Int, zero: Int) throws -> ImportedValue {
-        guard case .view(var x) = try node.input(index), graph.type(x.id).dataType == .f32, x.type == .u8,
-            try node.host(zero, "the zero point")?.integers.allSatisfy({ $0 == 0 }) ?? false
-        else { throw LoweringProblem.unsupported(needed: "the result of DynamicQuantizeLinear") }
-        x.type = .f32
-        return .view(x)
-    }
-
-    /// `q - zero` of a weight.
-    private func levels(_ node: NodeContext, _ index: Int, zero: Int) throws -> ImportedValue {
-        guard let weight = try node.host(index, "the weight") else {
-            throw LoweringProblem.invalid("the weight is missing")
+    /// `q - zero`, integers as f32.
+    private mutating func levels(_ node: NodeContext, _ index: Int, zero: Int) throws -> ImportedValue {
+        switch try node.input(index) {
+        case .host(let numbers):
+            let zeros = try node.host(zero, "the zero point")
+            let count = zeros?.count ?? 1
+            // Zero points differ by output channel, if at all.
+            let axis = node.op == "ConvInteger" ? 0 : numbers.shape.count - 1
+            let ones = HostTensor(.f32, [count], reals: [Double](repeating: 1, count: count))
+            return .host(try numbers.dequantized(ones, zeros, axis: axis))
+        case .view(var numbers):
+            if node.op == "ConvInteger" {
+                // Bytes are moved rather than what is made of them.
+                let order = channelsLast(numbers.rank)
+                numbers = View(try stored(numbers, as: order), numbers.shape, order: order, type: numbers.type)
+            }
+            return .view(try difference(numbers, node, zero: zero))
+        default: throw LoweringProblem.invalid("input \(index) is not known")
         }
-        let rank = weight.shape.count
-        let axis = node.op == "ConvInteger" ? 0 : rank - 1
-        let zeros = try node.host(zero, "the zero point")
-        let ones = HostTensor(.f32, [zeros?.count ?? 1], reals: [Double](repeating: 1, count: zeros?.count ?? 1))
-        return .host(try weight.dequantized(ones, zeros, axis: axis))
     }
 
-    private mutating func biased(_ value: ImportedValue, _ node: NodeContext, _ index: Int) throws -> ImportedValue {
-        guard let bias = node.optional(index) else { return value }
-        return try binary(.add, value, bias)
+    /// `q - zero` of numbers that are quantized at run time.
+    private mutating func difference(_ numbers: View, _ node: NodeContext, zero: Int) throws -> View {
+        guard let own = graph.type(numbers.id).quantization else {
+            throw LoweringProblem.unsupported(needed: "\(numbers.type.name) numbers that are computed at run time")
+        }
+        let raised = numbers.type == .s8 ? 128 : 0
+        if case .view(let zero)? = node.optional(zero) {
+            guard zero.shape.reduce(1, *) == 1, own == .identity, raised == 0 else {
+                throw LoweringProblem.unsupported(needed: "the zero point that the value was quantized with")
+            }
+            let real = View(try emit(.dequantize(Dequantize()), [numbers.id]), numbers.shape, order: numbers.order)
+            let scalar = try reshaped(zero, to: [])
+            return View(
+                try emit(.binary(Binary(.sub)), [real.id, scalar.id]), numbers.shape, order: numbers.order)
+        }
+        let zeros = try node.host(zero, "the zero point")
+        guard zeros?.count ?? 1 == 1 else {
+            throw LoweringProblem.unsupported(needed: "one zero point for the whole tensor")
+        }
+        let number = (zeros?.integers[0] ?? 0) + raised
+        guard (0...255).contains(number) else { throw LoweringProblem.invalid("zero point \(number) is none of u8") }
+        // The same bytes, of which each counts 1.
+        let type = TensorType(
+            .u8, graph.shape(numbers.id), Quantization(scale: 1, zeroPoint: Int32(number)))
+        var id = numbers.id
+        if type.quantization != own {
+            let table = try addConstant(TensorData(elements: [UInt8](0...255)), .u8, [256])
+            id = graph.addNode(.requantize(Requantize()), [id, table], types: [type])[0]
+        }
+        return View(try emit(.dequantize(Dequantize()), [id]), numbers.shape, order: numbers.order)
+    }
+
+    /// `(q - zero) · scale` with a scale, or a zero point, that is known at run time only.
+    mutating func dynamicallyDequantized(_ node: NodeContext) throws -> ImportedValue {
+        try binary(.mul, levels(node, 0, zero: 2), node.input(1))
     }
 }

@@ -28,6 +28,7 @@ extension Importer {
             return [try quantized(node.input(0), node, scale: 1, zero: 2)]
         case "DequantizeLinear":
             try checkAxis(node)
+            if case .view? = node.optional(1) { return [try dynamicallyDequantized(node)] }
             return [try dequantized(node, 0, scale: 1, zero: 2)]
         case "QLinearConv":
             let weight = try dequantizedConstant(node, 3, scale: 4, zero: 5, axis: 0)
@@ -75,6 +76,7 @@ extension Importer {
         if try node.flag("channels_last") {
             throw LoweringProblem.unsupported(needed: "channels in the last axis")
         }
+        if count == 2, let table = try scalarTable(node, isProduct: op == "Mul") { return table }
         var inputs: [ImportedValue?] = []
         for index in 0..<count {
             inputs.append(try dequantized(node, 3 * index, scale: 3 * index + 1, zero: 3 * index + 2))
@@ -111,7 +113,7 @@ extension Importer {
     }
 
     /// The real numbers of a value that is quantized at run time, or whose numbers are known.
-    private mutating func dequantized(_ node: NodeContext, _ index: Int, scale: Int, zero: Int) throws -> ImportedValue
+    mutating func dequantized(_ node: NodeContext, _ index: Int, scale: Int, zero: Int) throws -> ImportedValue
     {
         let input = try node.input(index)
         guard case .view(let x) = input else {
@@ -129,7 +131,7 @@ extension Importer {
     }
 
     /// One scale and zero point for the whole tensor, known while importing.
-    private func quantization(_ node: NodeContext, scale: Int, zero: Int) throws -> (Quantization, DataType) {
+    func quantization(_ node: NodeContext, scale: Int, zero: Int) throws -> (Quantization, DataType) {
         guard let scales = try node.host(scale, "the scale") else {
             throw LoweringProblem.invalid("the scale is missing")
         }

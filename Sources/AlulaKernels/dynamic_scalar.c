@@ -1,0 +1,5 @@
+#pragma STDC FP_CONTRACT OFF
+#include "instruction_set.h"
+
+#define ALULA_SUFFIX _scalar
+#include "dynamic_body.h"
