@@ -43,9 +43,11 @@ let package = Package(
             exclude: ["README.md"]),
         .target(
             name: "HDF5Converter", dependencies: ["AlulaRuntime"], path: "converters/HDF5",
-            exclude: ["README.md", "Reader"]),
+            exclude: ["README.md", "Reader", "ReaderProgram"]),
         // A program of its own, so that a file that libhdf5 cannot stand ends only this.
-        .executableTarget(name: "alula-hdf5-reader", dependencies: ["CHDF5"], path: "converters/HDF5/Reader"),
+        .target(name: "HDF5Reader", dependencies: ["CHDF5"], path: "converters/HDF5/Reader"),
+        .executableTarget(
+            name: "alula-hdf5-reader", dependencies: ["HDF5Reader"], path: "converters/HDF5/ReaderProgram"),
         .target(name: "ModelBuilding", dependencies: ["AlulaGraph"], path: "models/ModelBuilding"),
         .target(
             name: "EfficientFormer", dependencies: ["ModelBuilding"], path: "models/EfficientFormer",
@@ -122,8 +124,9 @@ let package = Package(
         .executableTarget(
             name: "fuzz-pytorch", dependencies: ["PyTorchConverter", "FuzzSupport", "TestSupport"],
             path: "Tests/Fuzz/PyTorch"),
+        .target(name: "HDF5Fork", dependencies: ["HDF5Reader", "CHDF5"], path: "Tests/Fuzz/HDF5Fork"),
         .executableTarget(
-            name: "fuzz-hdf5", dependencies: ["HDF5Converter", "alula-hdf5-reader", "FuzzSupport", "TestSupport"],
+            name: "fuzz-hdf5", dependencies: ["HDF5Converter", "HDF5Fork", "FuzzSupport", "TestSupport"],
             path: "Tests/Fuzz/HDF5"),
         .executableTarget(
             name: "fuzz-wfdb", dependencies: ["AlulaData", "FuzzSupport", "TestSupport"], path: "Tests/Fuzz/WFDB"),

@@ -4,7 +4,7 @@ import Testing
 /// The layers of docs/architecture.md. A target may depend on targets of lower layers only.
 private let layers: [String: Int] = [
     "AlulaSystem": 0, "AlulaKernels": 0, "CFLAC": 0, "CJPEG": 0, "CPNG": 0, "CProtobufC": 0, "CZip": 0, "CHDF5": 0,
-    "AlulaGraph": 1, "CImageCodecs": 1, "COnnxProto": 1, "alula-hdf5-reader": 1,
+    "AlulaGraph": 1, "CImageCodecs": 1, "COnnxProto": 1, "HDF5Reader": 1, "alula-hdf5-reader": 2,
     "AlulaRuntime": 2, "ModelBuilding": 2,
     "Alula": 3, "AlulaCompiler": 3, "AlulaData": 3, "SafetensorsConverter": 3, "PyTorchConverter": 3,
     "HDF5Converter": 3, "ONNXConverter": 3,

@@ -145,7 +145,7 @@ import Testing
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
         let path = Self.path("valid_layouts")
         do throws(HDF5ImportError) {
-            _ = try HDF5Importer.checkpoint(at: path, reader: program)
+            _ = try HDF5Importer.checkpoint(at: path, reader: .program(program))
             Issue.record("was read")
         } catch {
             #expect(error.message.hasPrefix(path + ": ") && error.message.contains(cause), "\(error.message)")
@@ -155,7 +155,7 @@ import Testing
 
     @Test func aMissingReaderIsNamed() throws {
         do throws(HDF5ImportError) {
-            _ = try HDF5Importer.checkpoint(at: Self.path("valid_layouts"), reader: "/nowhere/reader")
+            _ = try HDF5Importer.checkpoint(at: Self.path("valid_layouts"), reader: .program("/nowhere/reader"))
             Issue.record("was read")
         } catch { #expect(error.message.contains("/nowhere/reader, which is missing")) }
     }

@@ -4,7 +4,8 @@
 
 Needs torch, timm, onnx, onnxruntime, safetensors. For each model: the largest difference of the float logits to ONNX Runtime's, relative to the
 largest logit, and the signal-to-noise ratio of the int8 logits. Fails where a model is refused or differs by more than 1e-4. Weights are drawn
-with a seed; batch norms get the statistics of a few batches and layer scales numbers of about 0.5, so that activations look like a trained model's.
+with a seed; batch norms get the statistics of a few batches, layer scales numbers of about 0.5, and tokens that are parameters the size of those of
+patches, so that activations look like a trained model's.
 """
 import argparse
 import json
@@ -49,10 +50,14 @@ def model(name):
     torch.manual_seed(7)
     result = timm.create_model(name, pretrained=False, num_classes=100)
     with torch.no_grad():
-        for parameter in result.parameters():
-            # A layer scale as it is before training.
-            if parameter.numel() > 1 and parameter.std() == 0 and 0 < abs(parameter.flatten()[0]) < 0.5:
+        for key, parameter in result.named_parameters():
+            constant = parameter.numel() > 1 and parameter.std() == 0
+            if constant and parameter.ndim > 1 and parameter.numel() > 1000 and parameter.flatten()[0] == 0:
+                parameter.normal_(std=0.02)
+            elif constant and 0 < abs(parameter.flatten()[0]) < 0.5:
                 parameter.copy_(0.5 + 0.2 * torch.randn_like(parameter))
+            elif any(word in key for word in ("cls_token", "dist_token", "reg_token", "pos_embed")) and "." not in key:
+                parameter.normal_(std=0.7)
     channels, height, width = result.default_cfg["input_size"]
     norms = [m for m in result.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     result.eval()

@@ -8,19 +8,19 @@ public enum HDF5Importer {
     public static func checkpoint(
         at path: String, limits: HDF5Limits = .default
     ) throws(HDF5ImportError) -> Checkpoint {
-        try checkpoint(at: path, limits: limits, reader: ReaderProcess.program)
+        try checkpoint(at: path, limits: limits, reader: .program(ReaderProcess.program))
     }
 
-    /// With another program as the reader, for tests of what a damaged one may do.
+    /// With another reader, for tests of what a damaged one may do.
     package static func checkpoint(
-        at path: String, limits: HDF5Limits = .default, reader: String
+        at path: String, limits: HDF5Limits = .default, reader: HDF5ReaderStart
     ) throws(HDF5ImportError) -> Checkpoint {
         let size: Int
         // Pipes and devices are not waited for.
         do { size = try Bytes(mapping: path).count } catch { throw .unreadable(path: path, problem: error.message) }
         let budget = limits.budget(fileBytes: size)
         let process = try ReaderProcess(
-            reading: path, program: reader, budget: budget, seconds: limits.processorSeconds(fileBytes: size),
+            reading: path, start: reader, budget: budget, seconds: limits.processorSeconds(fileBytes: size),
             silence: limits.silence)
         var records = try RecordReader(process, path: path, limits: limits, budget: budget)
         var checkpoint = Checkpoint()

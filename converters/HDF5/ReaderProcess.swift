@@ -1,6 +1,13 @@
 import AlulaGraph
 import Foundation
 
+/// How a reader's process comes about.
+package enum HDF5ReaderStart {
+    case program(String)
+    /// By a function of path, budget, seconds and a descriptor for the records, which gives the child or -1: for tests of many files.
+    case fork((String, Int, Int, Int32) -> pid_t)
+}
+
 /// `alula-hdf5-reader` at work on one file: a process of its own, whose output is read through a pipe.
 final class ReaderProcess {
     private let path: String
@@ -20,19 +27,32 @@ final class ReaderProcess {
     }
 
     init(
-        reading path: String, program: String, budget: Int, seconds: Int, silence: Int
+        reading path: String, start: HDF5ReaderStart, budget: Int, seconds: Int, silence: Int
     ) throws(HDF5ImportError) {
         (self.path, self.seconds, self.silence) = (path, seconds, silence)
-        guard access(program, X_OK) == 0 else {
-            throw .noReader(path: path, program: program, problem: "is missing: it goes beside this one")
+        let program: String
+        switch start {
+        case .program(let name):
+            program = name
+            guard access(program, X_OK) == 0 else {
+                throw .noReader(path: path, program: program, problem: "is missing: it goes beside this one")
+            }
+        case .fork: program = ReaderProcess.programName
         }
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .noReader(path: path, program: program, problem: "gets no pipe") }
         // Another process that is started meanwhile must not keep the pipe open. The reader's own end is a duplicate without this.
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         // A relative path must not look like an option, nor change its meaning.
-        let code = ReaderProcess.spawn(
-            program, [program, path, String(budget), String(seconds)], output: ends[1], close: ends[0], &child)
+        let code: Int32
+        switch start {
+        case .program:
+            code = ReaderProcess.spawn(
+                program, [program, path, String(budget), String(seconds)], output: ends[1], close: ends[0], &child)
+        case .fork(let fork):
+            child = fork(path, budget, seconds, ends[1])
+            code = child < 0 ? errno : 0
+        }
         close(ends[1])
         pipeEnd = ends[0]
         guard code == 0 else {

@@ -2,9 +2,10 @@ import AlulaGraph
 import Foundation
 import FuzzSupport
 import HDF5Converter
+import HDF5Fork
 import TestSupport
 
-/// Each input goes through the reader's process: that may crash or be ended, this one may not, and none may take long or much memory.
+/// Each input is read by a process of its own, a copy of this one: that may crash or be ended, this one may not, and none may take long or much memory.
 enum HDF5Fuzz: FuzzTarget {
     static let name = "hdf5"
     private static let path = FileManager.default.temporaryDirectory.appendingPathComponent("fuzz-\(getpid()).h5").path
@@ -30,9 +31,13 @@ enum HDF5Fuzz: FuzzTarget {
         return usage.ru_maxrss * 1024 > memoryLimit ? .inconsistent("the reader took \(usage.ru_maxrss) KiB") : outcome
     }
 
+    private static func start(_ path: String, _ budget: Int, _ seconds: Int, _ output: Int32) -> pid_t {
+        fork_reader(path, UInt64(budget), UInt64(seconds), output)
+    }
+
     private static func read() -> FuzzOutcome {
         do throws(HDF5ImportError) {
-            let checkpoint = try HDF5Importer.checkpoint(at: path)
+            let checkpoint = try HDF5Importer.checkpoint(at: path, reader: .fork(start))
             return .accepted("\(checkpoint.tensors.count)")
         } catch {
             let message = error.message
@@ -46,5 +51,8 @@ enum HDF5Fuzz: FuzzTarget {
 
 @main
 struct Main {
-    static func main() throws { try FuzzRun<HDF5Fuzz>.main() }
+    static func main() throws {
+        prepare_forks()
+        try FuzzRun<HDF5Fuzz>.main()
+    }
 }
