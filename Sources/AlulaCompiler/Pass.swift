@@ -44,6 +44,7 @@ public struct Pass: Sendable {
         Pass(name: "fold-parallel-linear", run: foldParallelLinear),
         Pass(name: "fold-scale", run: foldAffine),
         Pass(name: "fuse-attention", run: fuseAttention),
+        Pass(name: "raise-transposes", run: raiseTransposes),
         Pass(name: "layout", run: simplifyLayout),
         Pass(name: "fuse-quantized", run: fuseQuantized),
         Pass(name: "fuse-residual", run: fuseResidual),

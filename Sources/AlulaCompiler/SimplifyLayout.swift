@@ -3,7 +3,8 @@ import AlulaGraph
 /// Removes moves that cancel: chains of transposes and reshapes become the shortest chain that gives the same order, often none, and what
 /// moves nothing is dropped. Importers of channels-first formats put a transpose on each side of every image operator; this pass leaves only
 /// those at the borders.
-@Sendable func simplifyLayout(_ graph: Graph) throws(CompilerError) -> Graph {
+@Sendable func simplifyLayout(_ original: Graph) throws(CompilerError) -> Graph {
+    let graph = try normalizeInPlace(original)
     var editor = GraphEditor(graph)
     let users = graph.users()
     for index in graph.nodes.indices {
@@ -16,6 +17,35 @@ import AlulaGraph
         if movesNothing(current, editor.graph) { editor.bypass(index, current.inputs[0]) }
     }
     return editor.finished()
+}
+
+/// A layer norm with one factor and one offset for all elements does not care about their order: it takes them as they lie, and what moved its
+/// operand moves its result. (A group norm over all channels of an image, written for channels first.)
+private func normalizeInPlace(_ graph: Graph) throws(CompilerError) -> Graph {
+    var editor = GraphEditor(graph)
+    for index in graph.nodes.indices {
+        let node = editor.graph.nodes[index]
+        guard case .layerNorm = node.op, isUniform(graph, node.inputs[1]), isUniform(graph, node.inputs[2]),
+            case let shape = graph.shape(node.inputs[0]), case let view = editor.permutedView(node.inputs[0]),
+            view.source != node.inputs[0], case let source = graph.shape(view.source),
+            let back = moves(view, source, shape), let last = back.last,
+            back.contains(where: { if case .transpose = $0 { true } else { false } })
+        else { continue }
+        // Rows stay rows.
+        let rows = StridedView.joined(Array(view.axes.dropLast().joined()))
+        guard rows.isEmpty || rows.count == 1 && rows[0].stride == shape.last else { continue }
+        let operand = try editor.insert(.reshape(Reshape(shape)), [view.source], before: index)
+        let normal = try editor.insert(node.op, [operand] + node.inputs.dropFirst(), before: index)
+        var x = try editor.insert(.reshape(Reshape(source)), [normal], before: index)
+        for move in back.dropLast() { x = try editor.insert(move, [x], before: index) }
+        editor.replace(index, last, [x])
+    }
+    return editor.finished()
+}
+
+private func isUniform(_ graph: Graph, _ id: ValueID) -> Bool {
+    guard let values = graph.floats(id) else { return false }
+    return values.allSatisfy { $0 == values[0] }
 }
 
 private func isMove(_ node: Node) -> Bool {

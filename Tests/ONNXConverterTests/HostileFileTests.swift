@@ -53,6 +53,9 @@ import Testing
         attack("shape whose product overflows", "too large") {
             weights(S.tensor("w", [1 << 62, 1 << 62, 4], raw: []))
         },
+        attack("shape whose product overflows in front of a 0", "too large") {
+            weights(S.tensor("w", [1 << 62, 1 << 62, 0], raw: []))
+        },
         attack("negative size", "negative") {
             weights(S.tensor("w", [-2, -2], raw: [UInt8](repeating: 0, count: 16)))
         },

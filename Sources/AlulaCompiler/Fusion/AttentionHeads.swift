@@ -26,6 +26,8 @@ struct AttentionHeads {
     private struct Rows: Equatable {
         var source: ValueID
         var offset, stride: Int
+        /// The source has `tokens · batch` rows instead.
+        var hasBatchInside = false
     }
 
     /// nil where the operands do not have the same batch and heads.
@@ -90,10 +92,13 @@ struct AttentionHeads {
             view.axes[axis] == (shape[axis] == 1 ? [] : [StridedView.Factor(size: shape[axis], stride: stride)])
         }
         let stride = view.axes[1].first?.stride ?? shape[3]
-        guard source.elementCount == shape[0] * shape[2] * channels, isAxis(0, shape[2] * channels), isAxis(1, stride),
-            isAxis(2, channels), isAxis(3, 1), view.offset + (shape[1] - 1) * stride + shape[3] <= channels
+        guard source.elementCount == shape[0] * shape[2] * channels, isAxis(1, stride), isAxis(3, 1),
+            view.offset + (shape[1] - 1) * stride + shape[3] <= channels
         else { return nil }
-        return Rows(source: view.source, offset: view.offset, stride: stride)
+        let rows = Rows(source: view.source, offset: view.offset, stride: stride)
+        if isAxis(0, shape[2] * channels), isAxis(2, channels) { return rows }
+        guard isAxis(0, channels), isAxis(2, shape[0] * channels) else { return nil }
+        return Rows(source: rows.source, offset: rows.offset, stride: stride, hasBatchInside: true)
     }
 
     private func channels(_ rows: Rows, _ part: Part) -> [Int] {
@@ -103,7 +108,8 @@ struct AttentionHeads {
     /// How one source holds all parts, if one does.
     private func packing(_ editor: GraphEditor) -> (source: ValueID, packing: Attention.Packing, order: [Int]?)? {
         guard let queries = q.rows, let keys = k.rows, let values = v.rows, queries.source == keys.source,
-            keys.source == values.source, tokens == keyTokens
+            keys.source == values.source, tokens == keyTokens, keys.hasBatchInside == queries.hasBatchInside,
+            values.hasBatchInside == queries.hasBatchInside
         else { return nil }
         let source = queries.source
         let order = channels(queries, q) + channels(keys, k) + channels(values, v)
@@ -120,7 +126,8 @@ struct AttentionHeads {
 
     /// Rows of an operand of its own are all of a source, some of a layer's outputs, or a slice.
     private func dropUnusableRows(_ editor: GraphEditor, _ part: inout Part) {
-        guard let rows = part.rows, editor.pickableLayer(rows.source) == nil, heads > 1, rows.stride != part.dim
+        guard let rows = part.rows,
+            rows.hasBatchInside || editor.pickableLayer(rows.source) == nil && heads > 1 && rows.stride != part.dim
         else { return }
         (part.rows, part.scale) = (nil, 1)
     }
@@ -133,8 +140,13 @@ struct AttentionHeads {
             let source = try packed.order.map { (order) throws(CompilerError) in
                 try editor.picking(order, of: packed.source, before: product)
             }
-            let shape = Shape([batch, tokens, heads * (2 * keyDim + valueDim)])
-            operands = [try reshaped(&editor, source ?? packed.source, shape), .none, .none]
+            let width = heads * (2 * keyDim + valueDim)
+            var rows = source ?? packed.source
+            if q.rows?.hasBatchInside == true {
+                rows = try reshaped(&editor, rows, Shape([tokens, batch, width]))
+                rows = try editor.insert(.transpose(Transpose([1, 0, 2])), [rows], before: product)
+            }
+            operands = [try reshaped(&editor, rows, Shape([batch, tokens, width])), .none, .none]
         } else {
             operands = [try operand(&editor, q), try operand(&editor, k), try operand(&editor, v)]
         }

@@ -42,8 +42,10 @@ enum HDF5Fuzz: FuzzTarget {
         } catch {
             let message = error.message
             if case .noReader = error { return .inconsistent(message) }
-            // A reader that neither works nor ends.
-            if case .reader = error, message.contains("silent") { return .inconsistent(message) }
+            // A reader that neither works nor ends, or that the address sanitizer stopped (libfuzzer.sh).
+            if case .reader = error, message.contains("silent") || message.contains("code 99") {
+                return .inconsistent(message)
+            }
             return .refusal(message)
         }
     }

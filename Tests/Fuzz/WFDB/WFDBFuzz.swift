@@ -39,7 +39,15 @@ enum WFDBFuzz: FuzzTarget {
     private static func kind(_ error: WFDBError) -> String { String("\(error.problem)".prefix { $0 != "(" }) }
 }
 
-@main
-struct Main {
-    static func main() throws { try FuzzRun<WFDBFuzz>.main() }
-}
+#if LIBFUZZER
+    @_cdecl("LLVMFuzzerTestOneInput")
+    public func fuzzOne(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
+        _ = FuzzRun<WFDBFuzz>.check(Array(UnsafeBufferPointer(start: start, count: count)))
+        return 0
+    }
+#else
+    @main
+    struct Main {
+        static func main() throws { try FuzzRun<WFDBFuzz>.main() }
+    }
+#endif

@@ -15,7 +15,7 @@ def case(name, x, nodes, constants):
     graph = h.make_graph(nodes, name, [h.make_tensor_value_info("x", T.FLOAT, x.shape)],
                          [h.make_tensor_value_info("y", T.FLOAT, None)],
                          [nh.from_array(np.asarray(v), k) for k, v in constants.items()])
-    model = h.make_model(graph, opset_imports=[h.make_opsetid("", 17), h.make_opsetid("com.microsoft", 1)], ir_version=8)
+    model = h.make_model(graph, opset_imports=[h.make_opsetid("", 18), h.make_opsetid("com.microsoft", 1)], ir_version=8)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     y = onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, {"x": x})[0]
@@ -72,4 +72,10 @@ case("MatMulInteger.static", floats(5, 24),
      [h.make_node("QuantizeLinear", ["x", "xs", "xz"], ["q"]), h.make_node("MatMulInteger", ["q", "w", "xz", "wz"], ["i"]),
       h.make_node("Cast", ["i"], ["c"], to=T.FLOAT), h.make_node("Mul", ["c", "ws"], ["y"])],
      dict(xs=np.float32(0.02), xz=np.int8(-7), w=weight, wz=np.int8(0), ws=np.float32(0.013)))
+# Blocks of 2x3 at every place of a padded image of 6x8, and rows of it that none reaches.
+case("Col2Im", floats(2, 4 * 6, 3 * 3),
+     [h.make_node("Col2Im", ["x", "image", "block"], ["y"], strides=[2, 2], pads=[1, 0, 0, 1], dilations=[1, 2])],
+     dict(image=np.array([6, 8]), block=np.array([2, 3])))
+case("Col2Im.signal", floats(1, 6, 5), [h.make_node("Col2Im", ["x", "image", "block"], ["y"], dilations=[1], pads=[0, 0], strides=[1])],
+     dict(image=np.array([7]), block=np.array([3])))
 save_file(tensors, "runtime_cases.safetensors")

@@ -81,6 +81,7 @@ extension Importer {
             }
             result = try unary(function, result)
             return [.view(result)]
+        case "Col2Im": return [try imageOfColumns(node)]
         default: return [.view(try transposedConvolution(node))]
         }
     }

@@ -13,7 +13,7 @@ enum LoweringFamily: String, Sendable, CaseIterable {
         switch self {
         case .elementwise: Importer.elementwiseOperators
         case .comparison: Importer.comparisonOperators
-        case .convolution: ["Conv", "ConvTranspose", "com.microsoft:FusedConv"]
+        case .convolution: ["Conv", "ConvTranspose", "Col2Im", "com.microsoft:FusedConv"]
         case .pooling: ["AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool"]
         case .matrix: ["MatMul", "Gemm", "Einsum", "com.microsoft:FusedMatMul"]
         case .normalization: Importer.normalizationOperators

@@ -134,17 +134,15 @@ struct TensorReader {
 }
 
 extension HostTensor {
-    /// Bytes of a dense tensor; nil if a size is negative or the product too large to count.
+    /// Bytes of a dense tensor; nil if a size is negative or the product of those that are not 0 too large to count.
     static func byteCount(_ type: DataType, _ shape: [Int]) -> Int? {
         guard shape.count <= 64 else { return nil }
         var product = type.size
-        // A size of 0 makes an empty tensor, whatever the other sizes are.
-        if shape.allSatisfy({ $0 >= 0 }), shape.contains(0) { return 0 }
         for size in shape {
-            let (next, overflow) = product.multipliedReportingOverflow(by: size)
+            let (next, overflow) = product.multipliedReportingOverflow(by: max(size, 1))
             guard size >= 0, !overflow, next <= 1 << 40 else { return nil }
             product = next
         }
-        return product
+        return shape.contains(0) ? 0 : product
     }
 }
