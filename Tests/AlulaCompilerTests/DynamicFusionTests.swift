@@ -11,10 +11,10 @@ import Testing
     ) throws {
         var original = try fusionGraph(
             """
-                input %x : f32[1,4,4,8]
-                %q, %s, %z = dynamic_quantize(%x) : u8[1,4,4,8] scale=1 zero=0, f32[], f32[]
-                %d = dequantize(%q) : f32[1,4,4,8]
-                %n = sub(%d, %z) : f32[1,4,4,8]
+            input %x : f32[1,4,4,8]
+            %q, %s, %z = dynamic_quantize(%x) : u8[1,4,4,8] scale=1 zero=0, f32[], f32[]
+            %d = dequantize(%q) : f32[1,4,4,8]
+            %n = sub(%d, %z) : f32[1,4,4,8]
             """ + "\n" + body)
         for id in original.constants where original[id].name.hasPrefix("w") {
             let values = (0..<original.shape(id).elementCount).map {
@@ -31,23 +31,23 @@ import Testing
 
     @Test func scalesOfNumbersAndWeightsAreTheMultiplier() throws {
         let body = """
-                %c = conv2d(%n, @w[16,3,3,8]) pad=1 : f32[1,4,4,16]
-                %m = mul(%s, @scales[16]) : f32[16]
-                %y = mul(%c, %m) : f32[1,4,4,16]
-                output %y
+            %c = conv2d(%n, @w[16,3,3,8]) pad=1 : f32[1,4,4,16]
+            %m = mul(%s, @scales[16]) : f32[16]
+            %y = mul(%c, %m) : f32[1,4,4,16]
+            output %y
             """
         try check(body, leaves: ["dynamic_quantize", "conv2d"])
     }
 
     @Test func layersOfOneOperandShareItsNumbers() throws {
         let body = """
-                %a = linear(%n, @w.a[16,8]) : f32[1,4,4,16]
-                %sa = mul(@is:0.02, %s) : f32[1]
-                %ya = mul(%a, %sa) : f32[1,4,4,16]
-                %b = linear(%n, @w.b[16,8]) : f32[1,4,4,16]
-                %yb = mul(%s, %b) : f32[1,4,4,16]
-                %y = add(%ya, %yb) : f32[1,4,4,16]
-                output %y
+            %a = linear(%n, @w.a[16,8]) : f32[1,4,4,16]
+            %sa = mul(@is:0.02, %s) : f32[1]
+            %ya = mul(%a, %sa) : f32[1,4,4,16]
+            %b = linear(%n, @w.b[16,8]) : f32[1,4,4,16]
+            %yb = mul(%s, %b) : f32[1,4,4,16]
+            %y = add(%ya, %yb) : f32[1,4,4,16]
+            output %y
             """
         try check(body, leaves: ["dynamic_quantize", "linear", "linear", "add"])
     }
@@ -55,19 +55,19 @@ import Testing
     /// The sums themselves, read twice, are not scaled.
     @Test func sumsThatOthersReadStay() throws {
         let body = """
-                %c = linear(%n, @w[16,8]) : f32[1,4,4,16]
-                %m = mul(%c, %s) : f32[1,4,4,16]
-                %y = add(%c, %m) : f32[1,4,4,16]
-                output %y
+            %c = linear(%n, @w[16,8]) : f32[1,4,4,16]
+            %m = mul(%c, %s) : f32[1,4,4,16]
+            %y = add(%c, %m) : f32[1,4,4,16]
+            output %y
             """
         try check(body, leaves: ["dynamic_quantize", "linear", "mul", "add"])
     }
 
     @Test func weightsBeyondBytesStayFloat() throws {
         let body = """
-                %c = linear(%n, @w[16,8]) : f32[1,4,4,16]
-                %y = mul(%c, %s) : f32[1,4,4,16]
-                output %y
+            %c = linear(%n, @w[16,8]) : f32[1,4,4,16]
+            %y = mul(%c, %s) : f32[1,4,4,16]
+            output %y
             """
         let expected = ["dynamic_quantize", "dequantize", "sub", "linear", "mul"]
         try check(body, leaves: expected, levels: 0...255)

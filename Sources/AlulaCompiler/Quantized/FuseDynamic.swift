@@ -53,7 +53,10 @@ private func fuseScale(_ editor: inout GraphEditor, _ index: Int) {
     }
 }
 
-private func scaleFactors(_ editor: GraphEditor, _ id: ValueID, channels: Int) -> (scale: ValueID, channels: [Float]?)? {
+/// The number that is computed at run time, and the constants by channel that it is multiplied by.
+private func scaleFactors(
+    _ editor: GraphEditor, _ id: ValueID, channels: Int
+) -> (scale: ValueID, channels: [Float]?)? {
     let graph = editor.graph
     if let index = editor.producer(id), graph.nodes[index].op == .binary(Binary(.mul)),
         let (x, constant) = graph.constantOperand(graph.nodes[index]), graph.shape(x).elementCount == 1,

@@ -18,7 +18,7 @@ extension Dequantize: OperatorRule {
     package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] { [operands[0]!.shape] }
 }
 
-/// f32 to u8 in 255 steps from the least to the greatest number of this very tensor, 0 included, as ONNX's DynamicQuantizeLinear has it. Three results: the
+/// f32 to u8 in 255 steps from the least to the greatest number of this very tensor, 0 included: ONNX's DynamicQuantizeLinear. Three results: the
 /// u8 numbers, which stand for themselves (scale 1, zero point 0), and of one f32 element each the scale and the zero point that they count in:
 /// `scale = (high - low) / 255`, or 1 where both are 0; `zero = rne(clamp(-low / scale, 0, 255))`; `number = clamp(rne(x / scale) + zero, 0, 255)`.
 public struct DynamicQuantize: Sendable, Equatable { public init() {} }
@@ -27,7 +27,9 @@ extension DynamicQuantize: OperatorRule {
     package var name: String { "dynamic_quantize" }
     package var operands: [Operand] { [.required("x")] }
     package var numericRule: NumericRule { .dynamicQuantize }
-    package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] { [operands[0]!.shape, [], []] }
+    package func resultShapes(_ operands: [TensorType?]) throws(ShapeProblem) -> [Shape] {
+        [operands[0]!.shape, [], []]
+    }
 }
 
 /// u8 to u8 under another scale and zero point, by a table.

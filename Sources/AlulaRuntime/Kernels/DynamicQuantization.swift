@@ -45,7 +45,8 @@ extension StepBuilder {
         let count = isDense ? geometry.groups * geometry.outputs : geometry.groups * stride
         let bytes = roundUp(count, 16) * MemoryLayout<Float>.size
         let sums = try allocate(bytes).assumingMemoryBound(to: Int32.self)
-        addWeights(weight.assumingMemoryBound(to: Int8.self), layout, geometry, to: sums, stride: stride)
+        let groupStride = isDense ? geometry.outputs : stride
+        addWeights(weight.assumingMemoryBound(to: Int8.self), layout, geometry, to: sums, groupStride: groupStride)
         let bias = try allocate(bytes).assumingMemoryBound(to: Int32.self)
         let multipliers = try allocate(bytes).assumingMemoryBound(to: Float.self)
         let padding = try allocate(paddingRowBytes).assumingMemoryBound(to: UInt8.self)
@@ -68,7 +69,7 @@ extension StepBuilder {
     /// The sum of each output channel's weights.
     private func addWeights(
         _ weight: UnsafePointer<Int8>, _ layout: Layout, _ geometry: WeightGeometry,
-        to sums: UnsafeMutablePointer<Int32>, stride: Int
+        to sums: UnsafeMutablePointer<Int32>, groupStride: Int
     ) {
         for group in 0..<geometry.groups {
             for output in 0..<geometry.outputs {
@@ -79,8 +80,7 @@ extension StepBuilder {
                             weight[geometry.index(layout, group: group, output: output, tap: tap, input: input)])
                     }
                 }
-                let place = geometry.groups == 1 ? output : group * (geometry.outputs % 16 == 0 ? geometry.outputs : stride) + output
-                sums[place] = sum
+                sums[group * groupStride + output] = sum
             }
         }
     }

@@ -39,7 +39,7 @@ for t in (np.uint8, np.int8):
         operands = ["q", "xs", "xz", "b", "bs", "bz"]
         if op == "QLinearMul": known["b"] = t(128 + 64 - shift); known["bz"] = t(128 - shift)
         if second: operands = operands[3:] + operands[:3]
-        case(f"{op}.scalar{'.first' if second else ''}.{end}", np.linspace(-1, 1, 256, dtype=np.float32).reshape(2, 128),
+        case(f"{op}.scalar{'.first' if second else ''}.{end}", ((np.arange(256) - 127) * np.float32(2 / 255)).astype(np.float32).reshape(2, 128),
              [h.make_node("QuantizeLinear", ["x", "xs", "xz"], ["q"]),
               h.make_node(op, operands + ["ys", "yz"], ["r"], domain="com.microsoft"),
               h.make_node("DequantizeLinear", ["r", "ys", "yz"], ["y"])],

@@ -1,12 +1,13 @@
 import AlulaGraph
 
 extension Importer {
-    /// Columns `[N, C · taps, blocks]` added up where their blocks lie in images `[N, C, H, W]`: a transposed convolution whose weights put each
-    /// tap of a channel at its own place.
+    /// Columns `[N, C · taps, blocks]` added up where their blocks lie in images: a transposed convolution
+    /// whose weights put each tap of a channel at its own place.
     mutating func imageOfColumns(_ node: NodeContext) throws -> ImportedValue {
         let columns = try view(node.input(0))
-        guard let image = try node.integers(1, "the image's shape"), let block = try node.integers(2, "the block's shape"),
-            columns.rank == 3, !block.isEmpty, image.count == block.count
+        guard let image = try node.integers(1, "the image's shape"),
+            let block = try node.integers(2, "the block's shape"), columns.rank == 3, !block.isEmpty,
+            image.count == block.count
         else { throw LoweringProblem.invalid("its image and block have other axes") }
         guard block.count <= 2 else { throw LoweringProblem.unsupported(needed: "\(block.count) spatial axes") }
         let limit = 1 << 12

@@ -113,8 +113,7 @@ extension Importer {
     }
 
     /// The real numbers of a value that is quantized at run time, or whose numbers are known.
-    mutating func dequantized(_ node: NodeContext, _ index: Int, scale: Int, zero: Int) throws -> ImportedValue
-    {
+    mutating func dequantized(_ node: NodeContext, _ index: Int, scale: Int, zero: Int) throws -> ImportedValue {
         let input = try node.input(index)
         guard case .view(let x) = input else {
             return try dequantizedConstant(node, index, scale: scale, zero: zero, axis: nil)
