@@ -158,8 +158,8 @@ public struct Quantizer {
         case .reshape, .transpose, .slice, .split, .gather, .roll, .pad, .expand, .pool: try addMovement(node)
         case .resample: try addResample(node)
         case .binary, .select, .matmul, .softmax, .batchNorm, .convTranspose2D, .reduce, .topK, .quantize, .dequantize,
-            .requantize, .dynamicQuantize, .conv2DWeightGradient, .unaryGradient, .channelSum, .batchStatistics, .batchNormGradient,
-            .layerNormGradient, .poolGradient, .attentionGradient:
+            .requantize, .dynamicQuantize, .conv2DWeightGradient, .unaryGradient, .channelSum, .batchStatistics,
+            .batchNormGradient, .layerNormGradient, .poolGradient, .attentionGradient:
             try addFloat(node)
         }
     }
