@@ -28,7 +28,9 @@ extension Importer {
             return [try quantized(node.input(0), node, scale: 1, zero: 2)]
         case "DequantizeLinear":
             try checkAxis(node)
-            if case (.view?, .view?) = (node.optional(0), node.optional(1)) { return [try dynamicallyDequantized(node)] }
+            if case (.view?, .view?) = (node.optional(0), node.optional(1)) {
+                return [try dynamicallyDequantized(node)]
+            }
             return [try dequantized(node, 0, scale: 1, zero: 2)]
         case "QLinearConv":
             let weight = try dequantizedConstant(node, 3, scale: 4, zero: 5, axis: 0)
