@@ -87,6 +87,12 @@ void alula_console_watch_interrupts(void) {
     action.sa_flags = (int)(SA_RESTART | SA_RESETHAND);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    // Whoever started this program may have blocked them.
+    sigset_t both;
+    sigemptyset(&both);
+    sigaddset(&both, SIGINT);
+    sigaddset(&both, SIGTERM);
+    sigprocmask(SIG_UNBLOCK, &both, NULL);
 }
 
 int32_t alula_console_interrupt(void) { return noted_signal; }

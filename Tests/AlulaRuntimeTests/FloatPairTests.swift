@@ -47,12 +47,13 @@ import Testing
         return session.output(0)
     }
 
-    private func expectOneStep(_ graph: Graph, named name: String) throws {
+    private func expectOneStep(_ graph: Graph, named name: String, hidden: Int) throws {
         let expected = try output(graph, SessionOptions(instructionSet: .scalar, keepsAllValues: true))
         let apart = try Session(graph, options: SessionOptions(keepsAllValues: true)).memory.arena
         let together = try Session(graph)
         #expect(together.steps.filter { $0.operatorName == name }.count == 1)
-        #expect(together.memory.arena < apart / 2)
+        // What lies between the layers, in f32, is not among it.
+        #expect(together.memory.arena <= apart - 4 * hidden)
         for set in InstructionSet.available {
             for threads in 1...3 {
                 let options = SessionOptions(threads: threads, instructionSet: set)
@@ -64,10 +65,10 @@ import Testing
     @Test(arguments: [(200, 48, 192), (333, 20, 900)]) func mlpsGiveTheBytesOfTheLayersOneByOne(
         rows: Int, width: Int, hidden: Int
     ) throws {
-        try expectOneStep(try mlp(rows: rows, width: width, hidden: hidden), named: "mlp")
+        try expectOneStep(try mlp(rows: rows, width: width, hidden: hidden), named: "mlp", hidden: rows * hidden)
     }
 
     @Test(arguments: [false, true]) func convolutionsGiveTheBytesOfTheLayersOneByOne(depthwise: Bool) throws {
-        try expectOneStep(try convolutions(size: 160, depthwise: depthwise), named: "conv_pair")
+        try expectOneStep(try convolutions(size: 160, depthwise: depthwise), named: "conv_pair", hidden: 80 * 80 * 24)
     }
 }

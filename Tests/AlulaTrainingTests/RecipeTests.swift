@@ -24,7 +24,8 @@ import Testing
     /// Every key can be written, set by its word, and read again: a key that is bound to another one's value shows.
     @Test func everyKeySetsOnlyItself() throws {
         let words: [String: String] = [
-            "monitor": "loss", "optimizer": "sgd", "schedule": "plateau", "loss": "focal", "freeze": "a,b",
+            "beta1": "0.5", "beta2": "0.5", "monitor": "loss", "optimizer": "sgd", "schedule": "plateau",
+            "loss": "focal", "freeze": "a,b",
         ]
         for field in Recipe.fields {
             var recipe = Recipe()

@@ -49,7 +49,8 @@ extension Conv2DWeightGradient: OperatorRule {
         }
         let weight = Shape([dy[3], kernel.height, kernel.width, x[3] / groups])
         guard weight.isValid else { throw ShapeProblem("weights\(weight.description) are too large") }
-        let result = try convolution.resultShapes([operands[1], TensorType(.f32, weight), nil, nil, nil, nil])[0]
+        let absent = [TensorType?](repeating: nil, count: convolution.operands.count - 2)
+        let result = try convolution.resultShapes([operands[1], TensorType(.f32, weight)] + absent)[0]
         guard result == dy else { throw ShapeProblem("dy\(dy.description) is not the result\(result.description)") }
         return [weight]
     }
