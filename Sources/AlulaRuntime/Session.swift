@@ -43,7 +43,7 @@ public final class Session {
         let weights = Session.weightBytes(graph) + external.reduce(0) { $0 + graph.type($1.id).byteCount }
 
         // The arena is the one large allocation: refuse a graph that cannot fit before making it.
-        let storage = Storage(graph, sharesMemory: !options.keepsAllValues, external: external.map(\.id))
+        let storage = Storage(graph, sharesMemory: !options.keepsAllValues, external: external.map { $0.id })
         let plan = Planner.plan(storage.buffers)
         try Session.check(plan.byteCount + weights, options.memoryLimit)
         let arena = try Memory(count: plan.byteCount)
