@@ -10,7 +10,6 @@
 #include "kernels_internal.h"
 #if defined(__x86_64__)
 #include "avx512.h"
-#define ALULA_UNROLL _Pragma("clang loop unroll(full)")
 
 enum { QUERIES = ALULA_ATTENTION_VNNI_QUERIES };
 

@@ -21,7 +21,7 @@ typedef struct {
 // ---- Epilogue ---------------------------------------------------------------------------------------------------------------------
 
 // t of the 16 channels of a block; at is the output element of the panel's first channel.
-ALULA_VNNI_INLINE __m512 scaled(const panel *p, __m512i sum, int block, size_t at, __mmask16 lanes) {
+ALULA_AVX512_VNNI_INLINE __m512 scaled(const panel *p, __m512i sum, int block, size_t at, __mmask16 lanes) {
     const alula_conv_u8s8_args *a = p->args;
     __m512 t = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(p->multiplier + 16 * block));
     if (a->residual) {
@@ -33,7 +33,7 @@ ALULA_VNNI_INLINE __m512 scaled(const panel *p, __m512i sum, int block, size_t a
 }
 
 // Requantizes one row of 16 * blocks channels and stores it with one masked store.
-ALULA_VNNI_INLINE void finish(const panel *p, size_t row, const __m512i *sum, const int blocks) {
+ALULA_AVX512_VNNI_INLINE void finish(const panel *p, size_t row, const __m512i *sum, const int blocks) {
     const alula_conv_u8s8_args *a = p->args;
     const size_t at = row * (size_t)a->window.out_c + p->column;
     const uint64_t columns = alula_lanes(p->count);
@@ -56,7 +56,7 @@ ALULA_VNNI_INLINE void finish(const panel *p, size_t row, const __m512i *sum, co
 // ---- Micro-kernels ----------------------------------------------------------------------------------------------------------------
 
 // pointers: [taps][stride], of which the first `rows` of each tap are this tile's.
-ALULA_VNNI_INLINE void tile(const panel *p, size_t row, const uint8_t *const *pointers, size_t stride, const int rows, const int blocks) {
+ALULA_AVX512_VNNI_INLINE void tile(const panel *p, size_t row, const uint8_t *const *pointers, size_t stride, const int rows, const int blocks) {
     __m512i sum[12][4];
     ALULA_UNROLL for (int j = 0; j < blocks; j++) {
         const __m512i bias = _mm512_loadu_si512(p->bias + 16 * j);
@@ -84,7 +84,7 @@ ALULA_VNNI_INLINE void tile(const panel *p, size_t row, const uint8_t *const *po
 typedef void (*tile_kernel)(const panel *p, size_t row, const uint8_t *const *pointers, size_t stride);
 
 #define TILE(ROWS, COLUMNS)                                                                                                            \
-    ALULA_VNNI static void alula_gemm_u8s8_##ROWS##x##COLUMNS##_avx512vnni(const panel *p, size_t row, const uint8_t *const *pointers, \
+    ALULA_AVX512_VNNI static void alula_gemm_u8s8_##ROWS##x##COLUMNS##_avx512vnni(const panel *p, size_t row, const uint8_t *const *pointers, \
                                                                            size_t stride) {                                            \
         tile(p, row, pointers, stride, ROWS, COLUMNS / 16);                                                                            \
     }
@@ -108,7 +108,7 @@ static const struct { size_t rows; tile_kernel full, four, two, one; } kernels[4
 
 // ---- The family's entry -----------------------------------------------------------------------------------------------------------
 
-ALULA_VNNI void alula_conv_u8s8_avx512vnni(const void *args, size_t begin, size_t end, void *scratch) {
+ALULA_AVX512_VNNI void alula_conv_u8s8_avx512vnni(const void *args, size_t begin, size_t end, void *scratch) {
     const alula_conv_u8s8_args *a = args;
     const alula_window *w = &a->window;
     if (begin >= end) return;

@@ -1,34 +1,25 @@
-// What the int8 convolutions with AVX-512 share: the target, requantization and table lookup of 64 results.
+// What the int8 convolutions with AVX-512 share: requantization and table lookup of 64 results.
 #pragma once
 #include "conv_internal.h"
 #if defined(__x86_64__)
-#ifdef ALULA_SIMDE
-#include "simde_avx512.h"          // Tests/KernelEmulation
-#define ALULA_VNNI
-#define ALULA_VNNI_INLINE static inline
-#else
-#include <immintrin.h>
-#define ALULA_VNNI __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi")))
-#define ALULA_VNNI_INLINE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi"), always_inline)) static inline
-#endif
-#define ALULA_UNROLL _Pragma("clang loop unroll(full)")
+#include "avx512.h"
 
 // The lowest `count` bits, 64 at most.
 static inline uint64_t alula_lanes(size_t count) { return count >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << count) - 1; }
 
 // table[x] for 64 bytes: vpermi2b looks up 7 bits in two registers, the eighth chooses between two such lookups.
-ALULA_VNNI_INLINE __m512i alula_lookup_avx512(const uint8_t *table, __m512i x) {
+ALULA_AVX512_VNNI_INLINE __m512i alula_lookup_avx512(const uint8_t *table, __m512i x) {
     const __m512i low = _mm512_permutex2var_epi8(_mm512_loadu_si512(table), x, _mm512_loadu_si512(table + 64));
     const __m512i high = _mm512_permutex2var_epi8(_mm512_loadu_si512(table + 128), x, _mm512_loadu_si512(table + 192));
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), low, high);
 }
 
 // rne(t). The conversion gives INT_MIN beyond the i32 range, which clamps right on the negative side only, hence the minimum.
-ALULA_VNNI_INLINE __m512i alula_round_avx512(__m512 t) { return _mm512_cvtps_epi32(_mm512_min_ps(t, _mm512_set1_ps(0x1p30f))); }
+ALULA_AVX512_VNNI_INLINE __m512i alula_round_avx512(__m512 t) { return _mm512_cvtps_epi32(_mm512_min_ps(t, _mm512_set1_ps(0x1p30f))); }
 
 // clamp(q + zero, low, high) as bytes. Packing works within 128-bit lanes: 32-bit element 4i + j of the result holds elements 4i...4i + 3 of q[j].
 // Saturation at +-32767 before and after adding the zero point changes no clamped byte.
-ALULA_VNNI_INLINE __m512i alula_pack_avx512(const alula_conv_u8s8_args *a, const __m512i q[4]) {
+ALULA_AVX512_VNNI_INLINE __m512i alula_pack_avx512(const alula_conv_u8s8_args *a, const __m512i q[4]) {
     const __m512i zero = _mm512_set1_epi16((int16_t)a->zero);
     const __m512i x = _mm512_packus_epi16(_mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero),
                                           _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero));

@@ -5,16 +5,7 @@
 #include "conv_internal.h"
 #if defined(__x86_64__)
 #include "unary.h"
-#ifdef ALULA_SIMDE
-#include "simde_avx512.h"          // Tests/KernelEmulation
-#define ALULA_AVX512
-#define ALULA_AVX512_INLINE static inline
-#else
-#include <immintrin.h>
-#define ALULA_AVX512 __attribute__((target("avx512f")))
-#define ALULA_AVX512_INLINE __attribute__((target("avx512f"), always_inline)) static inline
-#endif
-#define ALULA_UNROLL _Pragma("clang loop unroll(full)")
+#include "avx512.h"
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -27,7 +18,7 @@ typedef struct {
 } panel;
 
 // Activation of the whole tile, so that its chains of operations overlap; then residual, which may be the output's memory.
-ALULA_AVX512_INLINE void finish(const panel *p, size_t row, __m512 sum[12][2], const int rows, const int blocks) {
+ALULA_AVX512_VNNI_INLINE void finish(const panel *p, size_t row, __m512 sum[12][2], const int rows, const int blocks) {
     const alula_conv_f32_args *a = p->args;
     if (a->activation != ALULA_NONE) {
         float x[12 * 32] __attribute__((aligned(64)));
@@ -47,7 +38,7 @@ ALULA_AVX512_INLINE void finish(const panel *p, size_t row, __m512 sum[12][2], c
 }
 
 // pointers: [taps][stride], of which the first `rows` of each tap are this tile's.
-ALULA_AVX512_INLINE void tile(const panel *p, size_t row, const float *const *pointers, size_t stride, const int rows, const int blocks) {
+ALULA_AVX512_VNNI_INLINE void tile(const panel *p, size_t row, const float *const *pointers, size_t stride, const int rows, const int blocks) {
     __m512 sum[12][2];
     ALULA_UNROLL for (int j = 0; j < blocks; j++) {
         const __m512 bias = p->bias ? _mm512_loadu_ps(p->bias + 16 * j) : _mm512_setzero_ps();
@@ -72,7 +63,7 @@ ALULA_AVX512_INLINE void tile(const panel *p, size_t row, const float *const *po
 typedef void (*tile_kernel)(const panel *p, size_t row, const float *const *pointers, size_t stride);
 
 #define TILE(ROWS, COLUMNS)                                                                                                            \
-    ALULA_AVX512 static void alula_gemm_f32_##ROWS##x##COLUMNS##_avx512(const panel *p, size_t row, const float *const *pointers,      \
+    ALULA_AVX512_VNNI static void alula_gemm_f32_##ROWS##x##COLUMNS##_avx512(const panel *p, size_t row, const float *const *pointers,      \
                                                                         size_t stride) {                                               \
         tile(p, row, pointers, stride, ROWS, COLUMNS / 16);                                                                            \
     }
@@ -88,7 +79,7 @@ static const tile_kernel kernels[2][HEIGHTS] = {
     {alula_gemm_f32_12x32_avx512, alula_gemm_f32_4x32_avx512, alula_gemm_f32_2x32_avx512, alula_gemm_f32_1x32_avx512},
 };
 
-ALULA_AVX512 void alula_conv_f32_avx512(const void *args, size_t begin, size_t end, void *scratch) {
+ALULA_AVX512_VNNI void alula_conv_f32_avx512(const void *args, size_t begin, size_t end, void *scratch) {
     const alula_conv_f32_args *a = args;
     const alula_window *w = &a->window;
     if (begin >= end) return;

@@ -13,7 +13,7 @@
 enum { CHANNELS = 64, PIXELS = 4 };
 
 // Four rows of 64 bytes: 32-bit element 4i + k of to[j] holds the four bytes of channel 16i + 4j + k.
-ALULA_VNNI_INLINE void zip(__m512i to[4], const __m512i row[4]) {
+ALULA_AVX512_VNNI_INLINE void zip(__m512i to[4], const __m512i row[4]) {
     const __m512i low01 = _mm512_unpacklo_epi8(row[0], row[1]), high01 = _mm512_unpackhi_epi8(row[0], row[1]);
     const __m512i low23 = _mm512_unpacklo_epi8(row[2], row[3]), high23 = _mm512_unpackhi_epi8(row[2], row[3]);
     to[0] = _mm512_unpacklo_epi16(low01, low23);
@@ -33,7 +33,7 @@ typedef struct {
 } channel_block;
 
 // [64 channels] of 32 bits in the order of zipping; what lies beyond `count` channels, rounded up to 16, is 0.
-ALULA_VNNI static void reorder(void *to, const void *from, size_t count) {
+ALULA_AVX512_VNNI static void reorder(void *to, const void *from, size_t count) {
     for (size_t i = 0; i < 4; i++) {
         for (size_t j = 0; j < 4; j++) {
             const __m128i four = 16 * i < count ? _mm_loadu_si128((const __m128i *)from + 4 * i + j) : _mm_setzero_si128();
@@ -43,7 +43,7 @@ ALULA_VNNI static void reorder(void *to, const void *from, size_t count) {
 }
 
 // Zips the weights for output rows 0..<rows of those that lie within the same input rows.
-ALULA_VNNI static void zip_weights(const channel_block *b, size_t rows) {
+ALULA_AVX512_VNNI static void zip_weights(const channel_block *b, size_t rows) {
     const alula_window *w = &b->args->window;
     const size_t width = (size_t)w->kernel_w, height = (size_t)w->kernel_h, padded = alula_round_up((size_t)w->out_c, 16);
     const __mmask64 lanes = alula_lanes(alula_round_up(b->count, 16));
@@ -64,7 +64,7 @@ ALULA_VNNI static void zip_weights(const channel_block *b, size_t rows) {
 }
 
 // Zips input rows y, y + dilation... of an image for the columns from..<to of those that windows see. Rows below `last` may not exist.
-ALULA_VNNI static void zip_rows(const channel_block *b, __m512i *zipped, size_t image, int64_t y, int64_t last, size_t from, size_t to) {
+ALULA_AVX512_VNNI static void zip_rows(const channel_block *b, __m512i *zipped, size_t image, int64_t y, int64_t last, size_t from, size_t to) {
     const alula_conv_u8s8_args *a = b->args;
     const alula_window *w = &a->window;
     const size_t left = alula_min((size_t)w->pad_left, to), right = alula_min((size_t)w->pad_left + (size_t)w->in_w, to);
@@ -92,7 +92,7 @@ ALULA_VNNI static void zip_rows(const channel_block *b, __m512i *zipped, size_t 
 }
 
 // Requantizes and stores a pixel's channels; at is the output element of the first.
-ALULA_VNNI_INLINE void finish(const channel_block *b, const __m512i sum[4], size_t at) {
+ALULA_AVX512_VNNI_INLINE void finish(const channel_block *b, const __m512i sum[4], size_t at) {
     const alula_conv_u8s8_args *a = b->args;
     const __mmask64 lanes = alula_lanes(b->count);
     __m512 t[4];
@@ -124,7 +124,7 @@ ALULA_VNNI_INLINE void finish(const channel_block *b, const __m512i sum[4], size
 
 // `pixels` pixels of an output row; from: the first one's leftmost column. Channels come 16 at a time: with constants for all sizes the
 // columns that neighbours share, and the weights, are read once.
-ALULA_VNNI_INLINE void depthwise_pixels(const channel_block *b, const __m512i *weights, const __m512i *from, size_t at, const size_t pixels,
+ALULA_AVX512_VNNI_INLINE void depthwise_pixels(const channel_block *b, const __m512i *weights, const __m512i *from, size_t at, const size_t pixels,
                                         const size_t quads, const size_t kernel_w, const size_t stride, const size_t dilation) {
     const size_t quad_step = 4 * b->column_count, channels = (size_t)b->args->window.out_c;
     __m512i sum[PIXELS][4];
@@ -147,7 +147,7 @@ ALULA_VNNI_INLINE void depthwise_pixels(const channel_block *b, const __m512i *w
 }
 
 // Pixels x..<x + count of an output row from the zipped rows.
-ALULA_VNNI_INLINE void depthwise_row(const channel_block *b, const __m512i *weights, size_t row, size_t x, size_t count, const size_t quads,
+ALULA_AVX512_VNNI_INLINE void depthwise_row(const channel_block *b, const __m512i *weights, size_t row, size_t x, size_t count, const size_t quads,
                                      const size_t kernel_w, const size_t stride, const size_t dilation) {
     const size_t channels = (size_t)b->args->window.out_c;
     const __m512i *from = b->columns;
@@ -161,7 +161,7 @@ ALULA_VNNI_INLINE void depthwise_row(const channel_block *b, const __m512i *weig
 }
 
 // With the numbers of the usual kernels as constants.
-ALULA_VNNI static void alula_depthwise_u8s8_row_avx512vnni(const channel_block *b, const __m512i *weights, size_t row, size_t x, size_t count) {
+ALULA_AVX512_VNNI static void alula_depthwise_u8s8_row_avx512vnni(const channel_block *b, const __m512i *weights, size_t row, size_t x, size_t count) {
     const alula_window *w = &b->args->window;
     const size_t quads = b->quads, width = (size_t)w->kernel_w, stride = (size_t)w->stride_w, dilation = (size_t)w->dilation_w;
     if (dilation == 1 && quads == 1 && width == 3 && stride == 1) depthwise_row(b, weights, row, x, count, 1, 3, 1, 1);
@@ -171,7 +171,7 @@ ALULA_VNNI static void alula_depthwise_u8s8_row_avx512vnni(const channel_block *
 }
 
 // Output rows row..<row + rows, which lie within the same input rows.
-ALULA_VNNI static void depthwise_rows(const channel_block *b, size_t row, size_t rows) {
+ALULA_AVX512_VNNI static void depthwise_rows(const channel_block *b, size_t row, size_t rows) {
     const alula_window *w = &b->args->window;
     const size_t height = (size_t)w->out_h, width = (size_t)w->out_w, image = row / height, y = row % height;
     const int64_t top = (int64_t)y * w->stride_h - w->pad_top;
@@ -189,7 +189,7 @@ ALULA_VNNI static void depthwise_rows(const channel_block *b, size_t row, size_t
     }
 }
 
-ALULA_VNNI void alula_depthwise_u8s8_avx512vnni(const void *args, size_t begin, size_t end, void *scratch) {
+ALULA_AVX512_VNNI void alula_depthwise_u8s8_avx512vnni(const void *args, size_t begin, size_t end, void *scratch) {
     const alula_conv_u8s8_args *a = args;
     const alula_window *w = &a->window;
     const size_t height = (size_t)w->out_h, within = alula_depthwise_rows(w);

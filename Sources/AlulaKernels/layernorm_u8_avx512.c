@@ -5,7 +5,6 @@
 #include "kernels_internal.h"
 #if defined(__x86_64__)
 #include "avx512.h"
-#define ALULA_UNROLL _Pragma("clang loop unroll(full)")
 
 enum { ROWS = 16 };
 
