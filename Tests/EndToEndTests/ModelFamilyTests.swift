@@ -31,6 +31,31 @@ import Testing
         #expect(bytes[0] == bytes[1] && bytes[0] != bytes[2], "the seed alone decides")
     }
 
+    @Test func settingsChangeWhatAnArchitectureIsMadeOf() throws {
+        let path = folder.file("m.alula")
+        let vision = try Tool.succeed(
+            "create", "edgevit-xxs", "-o", path, "--classes", "100", "--input", "32x32", "--set", "patch_size=2",
+            "--json")
+        #expect(try vision.json()["macs"] as? Int == 43_689_600)
+        let small = try Tool.succeed("create", "msw-transformer-small", "-o", path, "--json").json()
+        let same = try Tool.succeed(
+            "create", "msw-transformer", "-o", path, "--set", "dim=128", "--set", "heads=4", "--json"
+        ).json()
+        #expect(
+            same["architecture"] as? String == "msw-transformer-small" && same["macs"] as? Int == small["macs"] as? Int)
+        let other = try Tool.succeed(
+            "create", "msw-transformer-tiny", "-o", path, "--set", "windows=[4]", "--set", "shift=none", "--json")
+        #expect(try other.json()["architecture"] as? String == "msw-transformer-custom")
+        for (setting, text) in [
+            ("colour=2", "no key colour"), ("dim", "dim"), ("dim=x", "not a whole number"),
+            ("shift=some", "half, none"),
+        ] {
+            let outcome = try Tool.alula("create", "msw-transformer", "-o", folder.file("no.alula"), "--set", setting)
+            #expect(outcome.status != 0 && outcome.error.contains(text), "\(outcome.error)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: folder.file("no.alula")))
+    }
+
     @Test func aSignalModelTakesAnotherRate() throws {
         let (model, record) = (folder.file("m.alula"), folder.file("a.hea"))
         let json = try Tool.succeed("create", "msw-transformer-tiny", "-o", model, "--rate", "500", "--json").json()

@@ -75,12 +75,14 @@ public enum EdgeViT {
     /// The family for programs that convert and create models.
     public static var family: ModelFamily {
         ModelFamily(
-            name: "edgevit", architectures: architectures, input: .image, recognizes: recognizes,
+            name: "edgevit", architectures: architectures, input: .image,
+            settings: ["depth", "embed_dim", "head_dim", "in_chans", "mlp_ratio", "patch_size", "sr_ratios"],
+            recognizes: recognizes,
             convert: { (json, architecture, checkpoint) throws(ModelError) in
                 try build(configuration(json: json, architecture: architecture, for: checkpoint), checkpoint)
             },
             create: { (request) throws(ModelError) in
-                var configuration = try EdgeViTConfiguration(architecture: request.architecture)
+                var configuration = try EdgeViTConfiguration(keys: request.keys)
                 configuration.classes = request.classes ?? 1000
                 if let (height, width) = request.input { (configuration.height, configuration.width) = (height, width) }
                 return try build(configuration, checkpoint(configuration, .training, seed: request.seed))

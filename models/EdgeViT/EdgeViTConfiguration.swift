@@ -137,7 +137,10 @@ extension EdgeViTConfiguration {
     /// Reads the contents of a `config.json`: the constructor arguments of the release, and `image_size`. Missing keys have XXS's values,
     /// or those of the architecture that the file names.
     public init(json document: [UInt8]) throws(ModelError) {
-        let keys = try ConfigurationKeys(json: document)
+        try self.init(keys: ConfigurationKeys(json: document))
+    }
+
+    init(keys: ConfigurationKeys) throws(ModelError) {
         if let name = try keys.string("architecture"), hyphenated(name) != "edgevit" { try apply(architecture: name) }
         depths = try keys.integers("depth") ?? depths
         widths = try keys.integers("embed_dim") ?? widths

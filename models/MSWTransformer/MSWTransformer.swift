@@ -71,12 +71,17 @@ public enum MSWTransformer {
     /// The family for programs that convert and create models.
     public static var family: ModelFamily {
         ModelFamily(
-            name: "msw-transformer", architectures: architectures, input: .signal, recognizes: recognizes,
+            name: "msw-transformer", architectures: architectures, input: .signal,
+            settings: [
+                "abs_pos", "dim", "dropout", "fusion", "heads", "layers", "mask", "mlp_ratio", "norm_eps", "patch",
+                "qkv_bias", "rel_bias", "share", "shift", "windows",
+            ],
+            recognizes: recognizes,
             convert: { (json, architecture, checkpoint) throws(ModelError) in
                 try build(configuration(json: json, architecture: architecture, for: checkpoint), checkpoint)
             },
             create: { (request) throws(ModelError) in
-                var configuration = try MSWTransformerConfiguration(architecture: request.architecture)
+                var configuration = try MSWTransformerConfiguration(keys: request.keys)
                 configuration.classes = request.classes ?? defaultClasses
                 if let rate = request.rate { configuration.setRate(rate) }
                 if let (leads, length) = request.input { (configuration.leads, configuration.length) = (leads, length) }

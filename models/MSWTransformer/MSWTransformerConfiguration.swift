@@ -58,9 +58,9 @@ public struct MSWTransformerConfiguration: Sendable, Equatable {
 
     // MARK: Presets
 
-    static let presetNames = ["msw-transformer", "msw-transformer-tiny"]
+    static let presetNames = ["msw-transformer", "msw-transformer-small", "msw-transformer-tiny"]
 
-    /// `msw-transformer`, or `msw-transformer-tiny` for devices with less than 64 KiB of working memory.
+    /// `msw-transformer`; `msw-transformer-small` with a fifteenth of its weights; or `msw-transformer-tiny` for devices with less than 64 KiB of working memory.
     public init(architecture name: String) throws(ModelError) { try apply(architecture: name) }
 
     /// Patches and an input that last as long at `rate` samples a second as these do at 100.
@@ -73,6 +73,7 @@ public struct MSWTransformerConfiguration: Sendable, Equatable {
     public mutating func apply(architecture name: String) throws(ModelError) {
         switch hyphenated(name) {
         case "msw-transformer": (patch, dim, heads) = (5, 512, 8)
+        case "msw-transformer-small": (patch, dim, heads) = (5, 128, 4)
         case "msw-transformer-tiny": (patch, dim, heads) = (10, 64, 4)
         default: throw .unknownArchitecture(name: name, known: MSWTransformerConfiguration.presetNames)
         }
@@ -131,7 +132,10 @@ public struct MSWTransformerConfiguration: Sendable, Equatable {
 extension MSWTransformerConfiguration {
     /// Reads the contents of a `config.json`. Missing keys have the values of the architecture that the file names, or the defaults.
     public init(json document: [UInt8]) throws(ModelError) {
-        let keys = try ConfigurationKeys(json: document)
+        try self.init(keys: ConfigurationKeys(json: document))
+    }
+
+    init(keys: ConfigurationKeys) throws(ModelError) {
         if let name = try keys.string("architecture"), hyphenated(name) != "msw-transformer-custom" {
             try apply(architecture: name)
         }

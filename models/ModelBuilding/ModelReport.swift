@@ -57,11 +57,18 @@ public struct ModelFamily: Sendable {
         public var input: (Int, Int)?
         /// Samples a second of a signal; nil: those that the architecture's defaults are for.
         public var rate: Double?
+        /// Values of the family's `settings` that differ from the architecture's.
+        package var settings: [String: ConfigurationValue] = [:]
         public var seed: UInt64
 
         public init(architecture: String, classes: Int?, input: (Int, Int)?, rate: Double? = nil, seed: UInt64) {
             (self.architecture, self.classes, self.input, self.seed) = (architecture, classes, input, seed)
             self.rate = rate
+        }
+
+        /// The request as a `config.json` says it: the architecture, and what differs from it.
+        package var keys: ConfigurationKeys {
+            ConfigurationKeys(members: settings.merging(["architecture": .string(architecture)]) { $1 })
         }
     }
 
@@ -72,6 +79,8 @@ public struct ModelFamily: Sendable {
     /// Names of the published architectures.
     public var architectures: [String]
     public var input: Input
+    /// Keys of `config.json` that a fresh model can be given other values for.
+    public var settings: [String]
     /// Whether the tensor names are the family's.
     public var recognizes: @Sendable (Checkpoint) -> Bool
     /// The float graph of a checkpoint, with its `config.json` or an architecture where these are known.
@@ -85,13 +94,14 @@ public struct ModelFamily: Sendable {
     public var export: @Sendable (_ graph: Graph, _ labels: [String]) throws(ModelError) -> ModelExport
 
     public init(
-        name: String, architectures: [String], input: Input, recognizes: @escaping @Sendable (Checkpoint) -> Bool,
+        name: String, architectures: [String], input: Input, settings: [String] = [],
+        recognizes: @escaping @Sendable (Checkpoint) -> Bool,
         convert: @escaping @Sendable ([UInt8]?, String?, Checkpoint) throws(ModelError) -> Model,
         create: @escaping @Sendable (Request) throws(ModelError) -> Model,
         recognizesGraph: @escaping @Sendable (Graph) -> Bool,
         export: @escaping @Sendable (_ graph: Graph, _ labels: [String]) throws(ModelError) -> ModelExport
     ) {
-        (self.name, self.architectures, self.input) = (name, architectures, input)
+        (self.name, self.architectures, self.input, self.settings) = (name, architectures, input, settings)
         (self.recognizes, self.convert, self.create) = (recognizes, convert, create)
         (self.recognizesGraph, self.export) = (recognizesGraph, export)
     }

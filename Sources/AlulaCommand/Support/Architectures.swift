@@ -10,6 +10,12 @@ enum Architectures {
 
     static var names: [String] { families.flatMap(\.architectures) }
 
+    /// What `create --set` can change, a line a family.
+    static var settings: String {
+        families.filter { !$0.settings.isEmpty }
+            .map { "  \($0.name): \($0.settings.joined(separator: ", "))" }.joined(separator: "\n")
+    }
+
     /// The family of a published architecture.
     static func family(named name: String) -> ModelFamily? {
         families.first { $0.architectures.contains(hyphenated(name)) }

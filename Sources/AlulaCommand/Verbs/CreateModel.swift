@@ -17,6 +17,20 @@ struct InputSize: ExpressibleByArgument {
     }
 }
 
+/// `key=value` of a configuration; a value that is no JSON is a word.
+struct ConfigurationSetting: ExpressibleByArgument {
+    var key: String
+    var value: ConfigurationValue
+
+    init?(argument: String) {
+        guard let sign = argument.firstIndex(of: "="), sign != argument.startIndex else { return nil }
+        let text = argument[argument.index(after: sign)...]
+        key = String(argument[..<sign])
+        let document = Array("{\"value\":\(text)}".utf8)
+        value = (try? ConfigurationValue.object(parsing: document))?["value"] ?? .string(String(text))
+    }
+}
+
 /// `alula create ARCH`: a model to train.
 struct CreateModel: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -29,6 +43,11 @@ struct CreateModel: ParsableCommand {
               alula create edgevit-xxs -o edgevit.alula --classes 100 --input 32x32
               alula create msw-transformer-tiny -o ecg.alula --classes 5 --input 12x1000
               alula create msw-transformer -o ecg500.alula --rate 500
+              alula create edgevit-xxs -o small.alula --classes 100 --input 32x32 --set patch_size=2
+
+            --set changes what the architecture is made of, in the words of its config.json:
+
+            \(Architectures.settings)
             """)
 
     @Argument(help: ArgumentHelp("The architecture.", valueName: "arch"))
@@ -54,6 +73,12 @@ struct CreateModel: ParsableCommand {
     @Option(help: ArgumentHelp("Names of the classes: a text file with one a line, or JSON.", valueName: "file"))
     var labels: String?
 
+    @Option(
+        name: .customLong("set"), parsing: .singleValue,
+        help: ArgumentHelp(
+            "Changes a key of the architecture's configuration, such as windows=[5,10].", valueName: "key=value"))
+    var settings: [ConfigurationSetting] = []
+
     @Option(help: "Determines the weights.")
     var seed: UInt64 = 0
 
@@ -63,6 +88,11 @@ struct CreateModel: ParsableCommand {
         guard Architectures.family(named: architecture) != nil else {
             throw ValidationError(
                 "\(architecture) is no architecture; known are \(Architectures.names.joined(separator: ", ")).")
+        }
+        let known = Architectures.family(named: architecture)?.settings ?? []
+        for setting in settings where !known.contains(setting.key) {
+            let list = known.isEmpty ? "none" : known.joined(separator: ", ")
+            throw ValidationError("--set has no key \(setting.key) for \(architecture); known: \(list).")
         }
         if let classes, classes < 1 { throw ValidationError("--classes must be at least 1.") }
         if let rate {
@@ -75,9 +105,10 @@ struct CreateModel: ParsableCommand {
 
     func run() throws {
         guard let family = Architectures.family(named: architecture) else { return }
-        let request = ModelFamily.Request(
+        var request = ModelFamily.Request(
             architecture: architecture, classes: classes, input: input.map { ($0.first, $0.second) }, rate: rate,
             seed: seed)
+        for setting in settings { request.settings[setting.key] = setting.value }
         let model: ModelFamily.Model
         do throws(ModelError) { model = try family.create(request) } catch { throw Failure(output, error.message) }
         var metadata: [String: String] = [:]
