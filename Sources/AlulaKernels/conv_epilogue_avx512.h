@@ -14,8 +14,14 @@ ALULA_AVX512_VNNI_INLINE __m512i alula_lookup_avx512(const uint8_t *table, __m51
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), low, high);
 }
 
-// rne(t). The conversion gives INT_MIN beyond the i32 range, which clamps right on the negative side only, hence the minimum.
-ALULA_AVX512_VNNI_INLINE __m512i alula_round_avx512(__m512 t) { return _mm512_cvtps_epi32(_mm512_min_ps(t, _mm512_set1_ps(0x1p30f))); }
+// rne(t) of `count` registers. The conversion gives INT_MIN beyond the i32 range, which clamps right on the negative side only, hence the minimum.
+ALULA_AVX512_VNNI_INLINE void alula_round_avx512(const alula_conv_u8s8_args *a, __m512i *q, const __m512 *t, const int count) {
+    if (a->bounded) {
+        ALULA_UNROLL for (int j = 0; j < count; j++) q[j] = _mm512_cvtps_epi32(t[j]);
+    } else {
+        ALULA_UNROLL for (int j = 0; j < count; j++) q[j] = _mm512_cvtps_epi32(_mm512_min_ps(t[j], _mm512_set1_ps(0x1p30f)));
+    }
+}
 
 // clamp(q + zero, low, high) as bytes. Packing works within 128-bit lanes: 32-bit element 4i + j of the result holds elements 4i...4i + 3 of q[j].
 // Saturation at +-32767 before and after adding the zero point changes no clamped byte.

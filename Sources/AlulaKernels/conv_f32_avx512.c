@@ -13,6 +13,8 @@
 typedef struct {
     const alula_conv_f32_args *args;
     const float *weight;          // of the first block; the next lies `block` floats further
+    const char *ahead;            // weights of the next panel that the tile at hand prefetches, `step` bytes for each step of its depth
+    size_t step;
     const float *bias;
     size_t taps, inputs, block, column, count;
 } panel;
@@ -45,10 +47,12 @@ ALULA_AVX512_VNNI_INLINE void tile(const panel *p, size_t row, const float *cons
         ALULA_UNROLL for (int r = 0; r < rows; r++) sum[r][j] = bias;
     }
     const float *weight = p->weight;
+    const char *ahead = p->ahead;
     for (size_t tap = 0; tap < p->taps; tap++, pointers += stride) {
         const float *x[12];
         ALULA_UNROLL for (int r = 0; r < rows; r++) x[r] = pointers[r];
-        for (size_t c = 0; c < p->inputs; c++, weight += 16) {
+        for (size_t c = 0; c < p->inputs; c++, weight += 16, ahead += p->step) {
+            _mm_prefetch(ahead, _MM_HINT_T1);
             __m512 w[2];
             ALULA_UNROLL for (int j = 0; j < blocks; j++) w[j] = _mm512_loadu_ps(weight + (size_t)j * p->block);
             ALULA_UNROLL for (int r = 0; r < rows; r++) {
@@ -93,14 +97,18 @@ ALULA_AVX512_VNNI void alula_conv_f32_avx512(const void *args, size_t begin, siz
         for (size_t group = 0; group < (size_t)w->groups; group++) {
             place = block_place;
             alula_fill_pointers(scratch, w, a->input, a->pad_row, sizeof(float), &place, rows, block, group);
+            const size_t step = 128 / ((rows + heights[0] - 1) / heights[0]);
             for (size_t n = 0; n < outputs; n += 32) {
                 const size_t channel = group * padded + n;
-                const panel p = {a, a->weight + channel * depth, a->bias ? a->bias + channel : 0, taps, inputs, 16 * depth,
+                panel p = {a, a->weight + channel * depth, (const char *)(a->weight + (channel + 32) * depth), step, a->bias ? a->bias + channel : 0, taps, inputs, 16 * depth,
                                  group * outputs + n, alula_min(32, outputs - n)};
                 const tile_kernel *kernel = kernels[p.count > 16];
                 size_t done = 0;
                 for (int h = 0; h < HEIGHTS; h++) {
-                    for (; done + heights[h] <= rows; done += heights[h]) kernel[h](&p, row + done, pointers + done, block);
+                    for (; done + heights[h] <= rows; done += heights[h]) {
+                        kernel[h](&p, row + done, pointers + done, block);
+                        p.ahead += depth * step;
+                    }
                 }
             }
         }

@@ -115,7 +115,7 @@ ALULA_AVX512_VNNI_INLINE void finish(const channel_block *b, const __m512i sum[4
         return;
     }
     __m512i q[4];
-    ALULA_UNROLL for (int j = 0; j < 4; j++) q[j] = alula_round_avx512(t[j]);
+    alula_round_avx512(a, q, t, 4);
     __m512i x = alula_pack_avx512(a, q);
     if (a->table) x = alula_lookup_avx512(a->table, x);
     if (b->count == CHANNELS) _mm512_storeu_si512(a->output + at, x);

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct WritingTests {
     @Test func writtenPictureReadsBackTheSame() throws {
-        let image = try SampleImage.wing(width: 61, height: 43)
+        let image = try SampleImage.wing.draw(width: 61, height: 43)
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("alula-\(UUID().uuidString).png").path
         defer { try? FileManager.default.removeItem(atPath: path) }
         try image.write(toPNG: path)
@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test func missingFolderIsUnwritable() throws {
-        let image = try SampleImage.wing(width: 4, height: 4)
+        let image = try SampleImage.wing.draw(width: 4, height: 4)
         #expect(throws: ImageError.unwritable(reason: "No such file or directory")) {
             try image.write(toPNG: fixture("no/such/folder.png"))
         }
@@ -36,15 +36,15 @@ import Testing
 
     @Test(arguments: [(1, 1), (224, 224), (640, 200), (90, 300)])
     func sampleIsColourfulAndTheSameEveryTime(_ width: Int, _ height: Int) throws {
-        let image = try SampleImage.wing(width: width, height: height)
+        let image = try SampleImage.wing.draw(width: width, height: height)
         #expect(image.bytes.count == width * height * 3)
-        #expect(try SampleImage.wing(width: width, height: height) == image)
+        #expect(try SampleImage.wing.draw(width: width, height: height) == image)
         let colours = Set((0..<(width * height)).map { Array(image.bytes[(3 * $0)..<(3 * $0 + 3)]) })
         #expect(colours.count >= width * height / 20)
     }
 
     @Test func sampleKeepsItsBytes() throws {
         let expected = "1c30aa989c67f6094c3c3aee18ec93762f304d11fe5b7931922f2316985ce2aa"
-        #expect(sha256(try SampleImage.wing(width: 96, height: 64).bytes) == expected)
+        #expect(sha256(try SampleImage.wing.draw(width: 96, height: 64).bytes) == expected)
     }
 }

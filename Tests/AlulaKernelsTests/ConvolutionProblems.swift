@@ -240,6 +240,7 @@ struct Int8Problem: CustomStringConvertible {
         args.output_f32 = floatOutput ? floats.pointer : nil
         (args.zero, args.low, args.high) = (zero, low, high)
         (args.residual_zero, args.residual_multiplier) = (residualZero, residualMultiplier)
+        args.bounded = packedMultiplier.allSatisfy { $0.magnitude <= 0.5 } && abs(residualMultiplier) < 65536 ? 1 : 0
         let bytes = depthwise ? alula_depthwise_u8s8_scratch(&args) : alula_conv_u8s8_scratch(&args)
         let scratch = Memory([UInt8](repeating: 0x5A, count: bytes), filler: 0x5A)
         let kernel = (depthwise ? kernels.pointee.depthwise_u8s8 : kernels.pointee.conv_u8s8)!

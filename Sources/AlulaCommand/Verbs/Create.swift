@@ -38,17 +38,23 @@ struct PictureSize: ExpressibleByArgument {
     var defaultValueDescription: String { "\(width)x\(height)" }
 }
 
+extension SampleImage: ExpressibleByArgument {}
+
 struct CreateImageSample: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "image-sample", abstract: "Draws a picture of a wing as a PNG file.",
+        commandName: "image-sample", abstract: "Draws a picture of a wing or an apple as a PNG file.",
         discussion: """
             Example:
 
               alula create image-sample -o wing.png --size 320x240
+              alula create image-sample -o apple.png --scene apple
             """)
 
     @Option(name: [.customShort("o"), .long], help: ArgumentHelp("The picture to write.", valueName: "file.png"))
     var output: String
+
+    @Option(help: "What to draw.")
+    var scene = SampleImage.wing
 
     @Option(help: "Width and height in pixels.")
     var size = PictureSize(width: 320, height: 240)
@@ -60,7 +66,7 @@ struct CreateImageSample: ParsableCommand {
 
     func run() throws {
         try writing(output) {
-            let image = try SampleImage.wing(width: size.width, height: size.height)
+            let image = try scene.draw(width: size.width, height: size.height)
             try CreateImageSample.varied(image, seed: seed).write(toPNG: output)
         }
         format.print(

@@ -1,11 +1,23 @@
-/// A drawn picture of a bird's wing at dusk: an input for demonstrations and tests that needs no photographer's licence.
+/// Drawn pictures: inputs for demonstrations and tests that need no photographer's licence.
 ///
-/// Only additions, multiplications, divisions and square roots make it, so that it has the same bytes on every machine.
-public enum SampleImage {
+/// Only additions, multiplications, divisions and square roots make them, so that they have the same bytes on every machine.
+public enum SampleImage: String, CaseIterable, Sendable {
+    /// A bird's wing at dusk.
+    case wing
+    /// An apple on a table.
+    case apple
+
     /// The picture in the given size; its content scales with the shorter side.
-    public static func wing(width: Int, height: Int) throws(ImageError) -> Image {
+    public func draw(width: Int, height: Int) throws(ImageError) -> Image {
+        let aspect = Double(width) / Double(height)
+        return switch self {
+        case .wing: try SampleImage.draw(WingScene(aspect: aspect), width, height)
+        case .apple: try SampleImage.draw(AppleScene(aspect: aspect), width, height)
+        }
+    }
+
+    private static func draw(_ scene: some Scene, _ width: Int, _ height: Int) throws(ImageError) -> Image {
         let count = try ImageLimits.standard.checkedPixels(width: width, height: height) * Image.channels
-        let scene = WingScene(aspect: Double(width) / Double(height))
         let unit = 1 / Double(min(width, height))  // one pixel in the scene, whose short side is 1
         let samples = [0.25, 0.75]
         var bytes: [UInt8] = []
@@ -31,6 +43,11 @@ public enum SampleImage {
 
 private typealias Point = SIMD2<Double>
 private typealias Color = SIMD3<Double>
+
+/// What is to be seen at a point; x and y from the upper left, the short side is 1. Edges are `softness` wide.
+private protocol Scene {
+    func color(at point: Point, softness: Double) -> Color
+}
 
 private func smooth(_ value: Double) -> Double {
     let t = min(max(value, 0), 1)
@@ -93,8 +110,8 @@ private struct Feather {
     }
 }
 
-/// Sky, sun, hills and the wing in front of them; x and y from the upper left, the short side is 1.
-private struct WingScene {
+/// Sky, sun, hills and the wing in front of them.
+private struct WingScene: Scene {
     private let size: Point
     private let feathers: [Feather]
 
@@ -159,6 +176,45 @@ private struct WingScene {
             let ridge = size.y * level - amplitude * smooth(wave(point.x * frequency / 2 + level * 3))
             color = blend(color, ink, smooth((point.y - ridge) / softness / 2 + 0.5))
         }
+        return color
+    }
+}
+
+/// A red apple with its leaf on a pale table.
+private struct AppleScene: Scene {
+    private let center: Point
+
+    init(aspect: Double) {
+        let size = aspect >= 1 ? Point(aspect, 1) : Point(1, 1 / aspect)
+        center = size / 2 + Point(0, 0.04)
+    }
+
+    func color(at point: Point, softness: Double) -> Color {
+        let place = point - center
+        var color = blend(Color(0.97, 0.96, 0.94), Color(0.90, 0.88, 0.86), smooth((place.y + 0.1) * 1.6))
+        func paint(_ ink: Color, _ inside: Double) { color = blend(color, ink, smooth(inside / softness / 2 + 0.5)) }
+
+        let shadow = norm((place - Point(0.05, 0.36)) * Point(1, 3.6))
+        color = blend(color, Color(0.58, 0.55, 0.55), 0.75 * smooth(1.45 - shadow / 0.28))
+
+        // Two overlapping lobes, narrower below, with a dent where the stem is.
+        let narrow = 1 + 0.22 * smooth((place.y + 0.05) / 0.45)
+        let lobe = norm(Point((abs(place.x) * narrow - 0.105) / 0.95, place.y / 1.04))
+        let dent = norm((place - Point(0, -0.35)) * Point(1, 1.5)) - 0.085
+        let body = min(0.265 - max(lobe, 0), dent)
+        let light = norm(place - Point(-0.13, -0.14))
+        var skin = blend(Color(0.90, 0.13, 0.12), Color(0.44, 0.02, 0.06), smooth(light * 1.9 - 0.25))
+        let stripes = wave(place.x / (0.06 + 0.30 * max(0, 0.3 - place.y * place.y)) * 2.2)
+        skin = blend(skin, Color(0.95, 0.52, 0.22), 0.30 * stripes * smooth(0.9 - light * 1.6))
+        skin = blend(skin, Color(1, 0.92, 0.88), 0.85 * smooth(1.25 - light / 0.075))
+        paint(skin, body)
+
+        let bend = place.x - 0.05 * (place.y + 0.25) * (place.y + 0.25) * 8 - 0.012
+        paint(Color(0.30, 0.19, 0.09), min(0.014 - abs(bend), min(place.y + 0.42, -0.235 - place.y)))
+        // A leaf is where two circles meet.
+        let leaf = min(0.15 - norm(place - Point(0.075, -0.42)), 0.15 - norm(place - Point(0.155, -0.26)))
+        let vein = abs((place - Point(0.115, -0.34)).y + 0.5 * (place - Point(0.115, -0.34)).x)
+        paint(blend(Color(0.36, 0.62, 0.20), Color(0.62, 0.80, 0.38), smooth(1.4 - vein / 0.008)), leaf)
         return color
     }
 }

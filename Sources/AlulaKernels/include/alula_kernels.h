@@ -60,6 +60,7 @@ typedef struct {
     int32_t zero, low, high;
     int32_t residual_zero;
     float residual_multiplier;
+    int32_t bounded;              // not 0: |t| < 2^31 for every input, so that a kernel may round t to i32 as it is
 } alula_conv_u8s8_args;
 size_t alula_conv_u8s8_scratch(const alula_conv_u8s8_args *args);
 

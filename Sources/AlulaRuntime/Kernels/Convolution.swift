@@ -185,6 +185,7 @@ extension StepBuilder {
         arguments.bias = UnsafePointer(bias.assumingMemoryBound(to: Int32.self))
         arguments.multiplier = UnsafePointer(multiplier.assumingMemoryBound(to: Float.self))
         arguments.pad_row = try paddingRow(zeroPoint: zeroPoint)
+        arguments.bounded = try hasSmallMultipliers(node) ? 1 : 0
         try setResult(&arguments, layer, node, result)
         return (arguments, layout)
     }
@@ -260,6 +261,14 @@ extension StepBuilder {
             throw .invalidConstant(
                 name: label(multiplierID, in: graph), problem: "element \(wrongMultiplier) is not below 65536")
         }
+    }
+
+    /// Whether sums in i32 times these multipliers, with any residual added, stay below 2^31.
+    private func hasSmallMultipliers(_ node: Node) throws(RuntimeError) -> Bool {
+        let id = node.input(WeightedOperand.multiplier)
+        let count = graph.type(id).shape.elementCount
+        return try constantData(id, layout: .plain, byteCount: count * MemoryLayout<Float>.size)
+            .firstElement(of: Float.self, in: count) { $0.magnitude > 0.5 } == nil
     }
 
     func check(multiplier: Float) throws(RuntimeError) {
