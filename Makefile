@@ -25,9 +25,21 @@ build: deps
 	$(SWIFT) build -c release --product alula
 	$(SWIFT) build -c release --product alula-run
 
-# A Hugging Face folder and a picture, both made here; then what a user does with theirs.
+# Trained models on a drawn picture and a simulated ECG, or on FILE; then the way from a Hugging Face folder to int8, with a folder made here.
+FILE =
+MODELS = models/trained
+ECG = $(filter %.hea,$(FILE))
 demo: build
 	@mkdir -p demo
+ifeq ($(FILE),)
+	$(BIN)/alula create image-sample -o demo/apple.png --scene apple
+	$(BIN)/alula run $(MODELS)/edgevit-cifar100.int8.alula demo/apple.png --plot demo/apple.svg
+	$(BIN)/alula create ecg-sample -o demo/ecg.hea --rhythm st-elevation
+	$(BIN)/alula run $(MODELS)/msw-ptbxl.int8.alula demo/ecg.hea --plot demo/ecg.svg
+	$(BIN)/alula bench $(MODELS)/msw-ptbxl.int8.alula --threads 1,2
+else
+	$(BIN)/alula run $(MODELS)/$(if $(ECG),msw-ptbxl,edgevit-cifar100).int8.alula "$(FILE)" --plot demo/result.svg
+endif
 	$(BIN)/alula create efficientformer-sample -o demo/efficientformer
 	$(BIN)/alula create image-sample -o demo/wing.png
 	$(BIN)/alula convert demo/efficientformer -o demo/model.alula
