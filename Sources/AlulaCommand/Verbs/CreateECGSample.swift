@@ -7,7 +7,7 @@ struct CreateECGSample: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ecg-sample", abstract: "Draws a twelve-lead ECG as a WFDB record.",
         discussion: """
-            Writes FILE.hea and FILE.dat. The signal comes from a model of the heart's vector, for trying things out: it means nothing
+            Writes FILE.hea and FILE.dat, with the rhythm's code as the diagnosis. The signal comes from a model of the heart's vector, for trying things out: it means nothing
             for medicine.
 
             Example:
@@ -40,7 +40,8 @@ struct CreateECGSample: ParsableCommand {
     func run() throws {
         let recording = ECGSimulator(rhythm: rhythm, rate: rate, seconds: seconds, seed: seed).recording()
         try writing(output) {
-            try recording.write(toWFDB: output, comments: ["Rhythm: \(rhythm.rawValue)", "Simulated"])
+            try recording.write(
+                toWFDB: output, comments: ["Dx: \(rhythm.diagnosisCode)", "Rhythm: \(rhythm.rawValue)", "Simulated"])
         }
         let header = output.hasSuffix(".hea") ? output : output + ".hea"
         format.print(

@@ -18,6 +18,18 @@ public struct ECGSimulator: Sendable {
         case tachycardia = "tachy"
         /// A normal rhythm with elevated ST segments over the front wall.
         case elevatedST = "st-elevation"
+
+        /// The SNOMED CT code that the PhysioNet Challenges write for it.
+        public var diagnosisCode: String {
+            switch self {
+            case .normal: "426783006"
+            case .atrialFibrillation: "164889003"
+            case .prematureBeats: "427172004"
+            case .bradycardia: "426177001"
+            case .tachycardia: "427084000"
+            case .elevatedST: "164931005"
+            }
+        }
     }
 
     public var rhythm: Rhythm
