@@ -1,8 +1,9 @@
 // int8 convolution with AVX-512 VNNI: vpdpbusd multiplies u8 by s8 and adds four products into i32 without saturation.
 //
-// Bound: one vpdpbusd of 64 multiply-adds a cycle on Zen 4 (two halves), two on Intel servers. A 6x64 tile has 24 of them for 4 weight
-// loads and 6 broadcasts, and uses 29 of 32 registers; 8x48, 12x32 and 12x16 take what is left of the columns. Measured on Zen 4: 191 to
-// 230 GMAC/s, 85 to 97 % of the register-only peak, with requantization and table in the epilogue.
+// Bound: one vpdpbusd of 64 multiply-adds a cycle on Zen 4 (two halves), two on Intel servers. A tile is 3x64, 4x48, 6x32 or 12x16: 12 sums, for 4
+// weight loads and 3 broadcasts a step where all columns are there. The sums of the tile before take 12 more registers: they are requantized between
+// the steps of this one, as the scheduler sees too few instructions ahead to overlap both by itself. Measured on Zen 4 with cold weights: 190 GMAC/s
+// at a depth of 48 (6x64 without overlap 170), 210 to 225 at 96 and more: 81 to 95 % of the register-only peak, requantization and table included.
 //
 // The input is read in place through pointers, one a row and tap, the same for all output channels.
 #include "conv_epilogue_avx512.h"
@@ -65,56 +66,105 @@ ALULA_AVX512_VNNI_INLINE void finish(const panel *p, size_t row, const __m512i *
 
 // ---- Micro-kernels ----------------------------------------------------------------------------------------------------------------
 
-// pointers: [taps][stride], of which the first `rows` of each tap are this tile's.
-ALULA_AVX512_VNNI_INLINE void tile(const panel *p, size_t row, const uint8_t *const *pointers, size_t stride, const int rows, const int blocks) {
-    __m512i sum[12][4];
+// One step of depth: four channels of a tap.
+ALULA_AVX512_VNNI_INLINE void multiply(__m512i sum[12][4], const uint8_t *const *x, size_t c, const int8_t *weight, size_t block_bytes, const int rows,
+                                       const int blocks) {
+    __m512i w[4];
+    ALULA_UNROLL for (int j = 0; j < blocks; j++) w[j] = _mm512_load_si512(weight + (size_t)j * block_bytes);
+    ALULA_UNROLL for (int r = 0; r < rows; r++) {
+        int32_t four;
+        __builtin_memcpy(&four, x[r] + c, 4);
+        const __m512i v = _mm512_set1_epi32(four);
+        ALULA_UNROLL for (int j = 0; j < blocks; j++) sum[r][j] = _mm512_dpbusd_epi32(sum[r][j], v, w[j]);
+    }
+}
+
+// Sums of a tile, while the rows of the one before it are finished between its first steps: neither waits for the other then. `before` is NULL
+// for the first tile. pointers: [taps][stride], of which the first `rows` of each tap are this tile's.
+ALULA_AVX512_VNNI_INLINE void sum_tile(const panel *p, __m512i sum[12][4], const __m512i before[12][4], size_t row_before,
+                                       const uint8_t *const *pointers, size_t stride, const int rows, const int blocks) {
     ALULA_UNROLL for (int j = 0; j < blocks; j++) {
         const __m512i bias = _mm512_loadu_si512(p->bias + 16 * j);
         ALULA_UNROLL for (int r = 0; r < rows; r++) sum[r][j] = bias;
     }
     const int8_t *weight = p->weight, *ahead = p->ahead;
-    const size_t block_bytes = p->block_bytes;
-    for (size_t tap = 0; tap < p->taps; tap++, pointers += stride) {
-        const uint8_t *x[12];
-        ALULA_UNROLL for (int r = 0; r < rows; r++) x[r] = pointers[r];
-        for (size_t c = 0; c < 4 * p->quads; c += 4, weight += 64, ahead += p->step) {
-            _mm_prefetch(ahead, _MM_HINT_T1);
-            __m512i w[4];
-            ALULA_UNROLL for (int j = 0; j < blocks; j++) w[j] = _mm512_load_si512(weight + (size_t)j * block_bytes);
-            ALULA_UNROLL for (int r = 0; r < rows; r++) {
-                int32_t four;
-                __builtin_memcpy(&four, x[r] + c, 4);
-                const __m512i v = _mm512_set1_epi32(four);
-                ALULA_UNROLL for (int j = 0; j < blocks; j++) sum[r][j] = _mm512_dpbusd_epi32(sum[r][j], v, w[j]);
+    const size_t block_bytes = p->block_bytes, depth = 4 * p->quads, taps = p->taps;
+    size_t tap = 0, c = 0;
+    const uint8_t *x[12];
+    ALULA_UNROLL for (int r = 0; r < rows; r++) x[r] = pointers[r];
+    if (before) {
+        // A row each few steps, or each tap.
+        const size_t stretch = taps > 1 ? depth : alula_min(depth / (size_t)rows / 4 * 4, 32);
+        ALULA_UNROLL for (int i = 0; i < rows; i++) {
+            for (const size_t end = alula_min(c + stretch, depth); c < end; c += 4, weight += 64, ahead += p->step) {
+                _mm_prefetch(ahead, _MM_HINT_T1);
+                multiply(sum, x, c, weight, block_bytes, rows, blocks);
+            }
+            finish(p, row_before + (size_t)i, before[i], blocks);
+            if (c == depth && tap + 1 < taps) {
+                tap += 1, c = 0, pointers += stride;
+                ALULA_UNROLL for (int r = 0; r < rows; r++) x[r] = pointers[r];
             }
         }
     }
+    for (;;) {
+        for (; c < depth; c += 4, weight += 64, ahead += p->step) {
+            _mm_prefetch(ahead, _MM_HINT_T1);
+            multiply(sum, x, c, weight, block_bytes, rows, blocks);
+        }
+        if (++tap >= taps) return;
+        c = 0, pointers += stride;
+        ALULA_UNROLL for (int r = 0; r < rows; r++) x[r] = pointers[r];
+    }
+}
+
+// A tile by itself: what is left of the rows.
+ALULA_AVX512_VNNI_INLINE void last_tile(const panel *p, size_t row, const uint8_t *const *pointers, size_t stride, const int rows, const int blocks) {
+    __m512i sum[12][4];
+    sum_tile(p, sum, 0, 0, pointers, stride, rows, blocks);
     ALULA_UNROLL for (int r = 0; r < rows; r++) finish(p, row + (size_t)r, sum[r], blocks);
 }
 
-typedef void (*tile_kernel)(const panel *p, size_t row, const uint8_t *const *pointers, size_t stride);
-
-#define TILE(ROWS, COLUMNS)                                                                                                            \
-    ALULA_AVX512_VNNI static void alula_gemm_u8s8_##ROWS##x##COLUMNS##_avx512vnni(const panel *p, size_t row, const uint8_t *const *pointers, \
-                                                                           size_t stride) {                                            \
-        tile(p, row, pointers, stride, ROWS, COLUMNS / 16);                                                                            \
+// All rows of a block: tiles of `height` rows, each finished during the next one; then 4, 2 and 1 rows.
+ALULA_AVX512_VNNI_INLINE void all_tiles(panel p, size_t row, const uint8_t *const *pointers, size_t stride, size_t rows, const int height,
+                                        const int blocks) {
+    const size_t tall = (size_t)height, ahead = p.taps * p.quads * p.step, end = row + rows;
+    __m512i sum[12][4], next[12][4];
+    // Twelve rows of one register would be finished in a body too long for what it saves.
+    for (; blocks == 1 && row + tall <= end; row += tall, pointers += tall, p.ahead += ahead) last_tile(&p, row, pointers, stride, height, blocks);
+    if (blocks > 1 && rows >= tall) {
+        sum_tile(&p, sum, 0, 0, pointers, stride, height, blocks);
+        for (; row + 2 * tall <= end; row += tall) {
+            pointers += tall;
+            p.ahead += ahead;
+            sum_tile(&p, next, (const __m512i(*)[4])sum, row, pointers, stride, height, blocks);
+            ALULA_UNROLL for (int r = 0; r < height; r++) {
+                ALULA_UNROLL for (int j = 0; j < blocks; j++) sum[r][j] = next[r][j];
+            }
+        }
+        ALULA_UNROLL for (int r = 0; r < height; r++) finish(&p, row + (size_t)r, sum[r], blocks);
+        row += tall;
+        pointers += tall;
+        p.ahead += ahead;
     }
-TILE(1, 16) TILE(2, 16) TILE(4, 16) TILE(12, 16)
-TILE(1, 32) TILE(2, 32) TILE(4, 32) TILE(12, 32)
-TILE(1, 48) TILE(2, 48) TILE(4, 48) TILE(8, 48)
-TILE(1, 64) TILE(2, 64) TILE(4, 64) TILE(6, 64)
-#undef TILE
+    for (; height > 4 && row + 4 <= end; row += 4, pointers += 4) last_tile(&p, row, pointers, stride, 4, blocks);
+    for (; row + 2 <= end; row += 2, pointers += 2) last_tile(&p, row, pointers, stride, 2, blocks);
+    if (row < end) last_tile(&p, row, pointers, stride, 1, blocks);
+}
 
-// By blocks of columns: the full tile, then 4, 2 and 1 rows for the rest.
-static const struct { size_t rows; tile_kernel full, four, two, one; } kernels[4] = {
-    {12, alula_gemm_u8s8_12x16_avx512vnni, alula_gemm_u8s8_4x16_avx512vnni, alula_gemm_u8s8_2x16_avx512vnni,
-     alula_gemm_u8s8_1x16_avx512vnni},
-    {12, alula_gemm_u8s8_12x32_avx512vnni, alula_gemm_u8s8_4x32_avx512vnni, alula_gemm_u8s8_2x32_avx512vnni,
-     alula_gemm_u8s8_1x32_avx512vnni},
-    {8, alula_gemm_u8s8_8x48_avx512vnni, alula_gemm_u8s8_4x48_avx512vnni, alula_gemm_u8s8_2x48_avx512vnni,
-     alula_gemm_u8s8_1x48_avx512vnni},
-    {6, alula_gemm_u8s8_6x64_avx512vnni, alula_gemm_u8s8_4x64_avx512vnni, alula_gemm_u8s8_2x64_avx512vnni,
-     alula_gemm_u8s8_1x64_avx512vnni},
+typedef void (*panel_kernel)(panel p, size_t row, const uint8_t *const *pointers, size_t stride, size_t rows);
+
+#define PANEL(ROWS, COLUMNS)                                                                                                           \
+    ALULA_AVX512_VNNI static void alula_gemm_u8s8_##ROWS##x##COLUMNS##_avx512vnni(panel p, size_t row, const uint8_t *const *pointers,        \
+                                                                           size_t stride, size_t rows) {                               \
+        all_tiles(p, row, pointers, stride, rows, ROWS, COLUMNS / 16);                                                                 \
+    }
+PANEL(12, 16) PANEL(6, 32) PANEL(4, 48) PANEL(3, 64)
+#undef PANEL
+
+// By blocks of columns.
+static const struct { size_t height; panel_kernel kernel; } kernels[4] = {
+    {12, alula_gemm_u8s8_12x16_avx512vnni}, {6, alula_gemm_u8s8_6x32_avx512vnni}, {4, alula_gemm_u8s8_4x48_avx512vnni}, {3, alula_gemm_u8s8_3x64_avx512vnni},
 };
 
 // ---- The family's entry -----------------------------------------------------------------------------------------------------------
@@ -140,17 +190,10 @@ ALULA_AVX512_VNNI void alula_conv_u8s8_avx512vnni(const void *args, size_t begin
                 const size_t width = blocks / panels + (i < blocks % panels), n = 16 * first;
                 const size_t channel = group * 16 * blocks + n;
                 // Deep layers of few rows, whose weights come from memory, wait for them but for the prefetch: 6 % of EfficientFormer-L1's last stage.
-                const size_t height = kernels[width - 1].rows, step = 64 * width / ((rows + height - 1) / height);
-                panel p = {a, a->weight + channel * depth, a->weight + (channel + 16 * width) * depth, step, a->bias + channel, a->multiplier + channel, taps, quads, 16 * depth,
-                                 group * outputs + n, alula_min(16 * width, outputs - n)};
-                size_t done = 0;
-                for (; done + height <= rows; done += height) {
-                    kernels[width - 1].full(&p, row + done, pointers + done, block);
-                    p.ahead += depth / 4 * step;
-                }
-                for (; done + 4 <= rows; done += 4) kernels[width - 1].four(&p, row + done, pointers + done, block);
-                for (; done + 2 <= rows; done += 2) kernels[width - 1].two(&p, row + done, pointers + done, block);
-                if (done < rows) kernels[width - 1].one(&p, row + done, pointers + done, block);
+                const size_t height = kernels[width - 1].height, step = 64 * width / ((rows + height - 1) / height);
+                const panel p = {a, a->weight + channel * depth, a->weight + (channel + 16 * width) * depth, step, a->bias + channel,
+                                 a->multiplier + channel, taps, quads, 16 * depth, group * outputs + n, alula_min(16 * width, outputs - n)};
+                kernels[width - 1].kernel(p, row, pointers, block, rows);
                 first += width;
             }
         }

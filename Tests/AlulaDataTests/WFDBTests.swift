@@ -158,6 +158,9 @@ import Testing
         expectError("r 1 250 10\nr.dat 16+5\n", Array(repeating: 0, count: 24)) {
             $0.problem == .truncated(needed: 25, found: 24)
         }
+        expectError("r 1 250 6\nr.dat 8x2:1+9223372036854775807\n", Array(repeating: 0, count: 24)) {
+            $0.problem == .truncated(needed: .max, found: 24)
+        }
         expectError("r 1 250 2\nr.dat 16 200 12 0 1 4 0 V1\n", [1, 0, 2, 0]) {
             $0.problem == .checksum(signal: "V1", stated: 4, computed: 3)
         }

@@ -33,6 +33,7 @@ package enum WFDBSamples {
             ("segments", sample("r/3 1 250 12\ns 6\n~ 2\ns 4\n", "s 1 250 6\nr.dat 16 200 12 0 0 0 0 I\n")),
             ("layout", sample("r/2 1 250 6\ns 0\nr 6\n", "s 1 250 0\n~ 0 200 0 0 0 0 0 I\n")),
             ("flac", sample("r 1 250 6\nr.dat 516\n", "", Array("fLaC".utf8) + data)),
+            ("far-offset", sample("r 1 250 6\nr.dat 8x2:1+9223372036854775807\n")),
             ("annotations", sample("r 1 250 2\nr.dat 212\n", "", notes)),
         ]
     }()

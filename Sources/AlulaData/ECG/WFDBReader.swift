@@ -79,7 +79,8 @@ struct WFDBReader {
         let length = frames ?? (group.format.sampleCount(available) ?? 0) / group.samplesPerFrame
         let count = try folder.reserve(length, group.samplesPerFrame, group.file)
         guard let needed = group.format.byteCount(count), group.byteOffset <= bytes.count, needed <= available else {
-            let total = (group.format.byteCount(count) ?? Int.max / 2) + group.byteOffset
+            let (sum, overflow) = group.byteOffset.addingReportingOverflow(group.format.byteCount(count) ?? Int.max)
+            let total = overflow ? Int.max : sum
             throw WFDBError(group.file, .truncated(needed: total, found: bytes.count))
         }
         let flat = [Int32](unsafeUninitializedCapacity: count) { target, initialized in

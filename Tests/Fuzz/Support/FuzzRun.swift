@@ -37,8 +37,10 @@ package enum FuzzOutcome {
 private nonisolated(unsafe) var currentInput = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 24, alignment: 16)
 private nonisolated(unsafe) var currentCount = 0
 private nonisolated(unsafe) var crashPath = UnsafeMutablePointer<CChar>.allocate(capacity: 64)
+private nonisolated(unsafe) var isChecking = false
 
 private func saveCurrentInput() {
+    guard isChecking else { return }
     let descriptor = open(crashPath, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
     _ = write(descriptor, currentInput.baseAddress, currentCount)
     close(descriptor)
@@ -73,6 +75,9 @@ package struct FuzzRun<Target: FuzzTarget> {
             case "--seconds": run.seconds = arguments.popFirst().flatMap(Double.init) ?? run.seconds
             case "--seed": run.seed = arguments.popFirst().flatMap(UInt64.init) ?? run.seed
             case "--write-corpus": return try writeCorpus(to: arguments.popFirst() ?? ".")
+            case _ where argument.hasPrefix("--"):
+                print("usage: fuzz-\(Target.name) [--seconds N] [--seed N] [--write-corpus DIR] [FILE|DIR]...")
+                exit(2)
             default: run.paths.append(argument)
             }
         }
@@ -82,6 +87,7 @@ package struct FuzzRun<Target: FuzzTarget> {
     /// Checks one input; a crash, a slow or an inconsistent one leaves it in a file.
     package static func check(_ bytes: [UInt8]) -> FuzzOutcome {
         strcpy(crashPath, "crash." + Target.name)
+        isChecking = true
         currentCount = min(bytes.count, currentInput.count)
         bytes.withUnsafeBytes { currentInput.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<currentCount])) }
         let outcome = Target.check(bytes)
