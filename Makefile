@@ -4,7 +4,7 @@ BIN = .build/release
 PACKAGES = libflac-dev libjpeg-dev libpng-dev libprotobuf-c-dev libzip-dev libhdf5-dev pkg-config
 TEST_PACKAGES = libsimde-dev libc6-dev-arm64-cross libgcc-12-dev-arm64-cross qemu-user-static lld
 
-.PHONY: all deps test-deps build demo test unit debug-test emulation embedded tune-test format lint bench conformance onnx-proto fuzz clean
+.PHONY: all deps test-deps build runner demo test unit debug-test emulation embedded tune-test format lint bench conformance onnx-proto fuzz clean
 
 all: build
 
@@ -24,6 +24,12 @@ test-deps: deps
 build: deps
 	$(SWIFT) build -c release --product alula
 	$(SWIFT) build -c release --product alula-run
+
+# alula-run for a device: one stripped file that needs no shared library.
+runner: deps
+	$(SWIFT) build -c release -Xswiftc -static-executable --product alula-run --scratch-path .build-static
+	strip -o .build-static/alula-run .build-static/release/alula-run
+	@ls -l .build-static/alula-run
 
 # Trained models on a drawn picture and a simulated ECG, or on FILE; then the way from a Hugging Face folder to int8, with a folder made here.
 FILE =
@@ -101,4 +107,4 @@ fuzz:
 	for format in safetensors pytorch hdf5 wfdb onnx; do $(BIN)/fuzz-$$format --seconds $(SECONDS_OF_FUZZING) || exit 1; done
 
 clean:
-	rm -rf .build .build-debug .build-embedded .venv-tune demo
+	rm -rf .build .build-debug .build-embedded .build-static .venv-tune demo
