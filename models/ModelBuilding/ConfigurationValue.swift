@@ -2,7 +2,7 @@ import AlulaGraph
 import Foundation
 
 /// A parsed JSON value of a configuration, with numbers told apart from truth values.
-package enum ConfigurationValue: Equatable {
+package enum ConfigurationValue: Equatable, Sendable {
     case null
     case bool(Bool)
     case number(Double)
