@@ -263,4 +263,11 @@ import Testing
     func rangesOutsideOfTheFileAreRefused(offset: Int, length: Int?) {
         #expect(throws: ONNXError.self) { try importing("weights", offset: offset, length: length) }
     }
+
+    /// The name is quoted where it is named, and not repeated as it is in the advice.
+    @Test(arguments: [("\u{2}", "NAME="), ("x\n", "NAME="), ("pixels", "pixels=")])
+    func namesOfInputsKeepMessagesPlain(_ name: String, _ advice: String) {
+        let message = ONNXError.dynamicInput(name: name, shape: "[?]").message
+        #expect(message.isPlainMessage && message.contains("--shape " + advice))
+    }
 }

@@ -29,7 +29,7 @@ public enum ONNXError: Error, Equatable, Sendable {
         case .tensor(let name, let problem): "tensor \(name.quotedForMessage): \(problem)"
         case .node(let node, let problem): "\(node.text): \(problem)"
         case .dynamicInput(let name, let shape):
-            "input \(name.quotedForMessage) has the shape \(shape): fix it with --batch N or --shape \(name)=1x3x224x224"
+            "input \(name.quotedForMessage) has the shape \(shape): fix it with --batch N or --shape \(argument(name))=1x3x224x224"
         case .unknownInput(let name, let known):
             "has no input \(name.quotedForMessage); its inputs are \(known.map(\.quotedForMessage).joined(separator: ", "))"
         case .unsupported(let nodes):
@@ -39,6 +39,9 @@ public enum ONNXError: Error, Equatable, Sendable {
         case .graph(let error): error.message
         }
     }
+
+    /// An input's name as --shape takes it, where a message can show it.
+    private func argument(_ name: String) -> String { name.quotedForMessage == "\"\(name)\"" ? name : "NAME" }
 }
 
 extension ONNXError {
