@@ -43,8 +43,11 @@ import Testing
         #expect(colours.count >= width * height / 20)
     }
 
-    @Test func sampleKeepsItsBytes() throws {
-        let expected = "1c30aa989c67f6094c3c3aee18ec93762f304d11fe5b7931922f2316985ce2aa"
-        #expect(sha256(try SampleImage.wing.draw(width: 96, height: 64).bytes) == expected)
+    @Test(arguments: [
+        (SampleImage.wing, "1c30aa989c67f6094c3c3aee18ec93762f304d11fe5b7931922f2316985ce2aa"),
+        (.apple, "7776d3b76ac9c38e7a758d2b74f2e6bad5cca032ee162b1726d5142fba663b89"),
+    ])
+    func samplesKeepTheirBytes(_ sample: SampleImage, _ expected: String) throws {
+        #expect(sha256(try sample.draw(width: 96, height: 64).bytes) == expected)
     }
 }

@@ -186,11 +186,11 @@ private struct AppleScene: Scene {
 
     init(aspect: Double) {
         let size = aspect >= 1 ? Point(aspect, 1) : Point(1, 1 / aspect)
-        center = size / 2 + Point(0, 0.04)
+        center = size / 2 + Point(0, 0.06)
     }
 
     func color(at point: Point, softness: Double) -> Color {
-        let place = point - center
+        let (place, softness) = ((point - center) / 1.1, softness / 1.1)
         var color = blend(Color(0.97, 0.96, 0.94), Color(0.90, 0.88, 0.86), smooth((place.y + 0.1) * 1.6))
         func paint(_ ink: Color, _ inside: Double) { color = blend(color, ink, smooth(inside / softness / 2 + 0.5)) }
 
@@ -198,12 +198,12 @@ private struct AppleScene: Scene {
         color = blend(color, Color(0.58, 0.55, 0.55), 0.75 * smooth(1.45 - shadow / 0.28))
 
         // Two overlapping lobes, narrower below, with a dent where the stem is.
-        let narrow = 1 + 0.22 * smooth((place.y + 0.05) / 0.45)
-        let lobe = norm(Point((abs(place.x) * narrow - 0.105) / 0.95, place.y / 1.04))
+        let narrow = 1 + 0.12 * smooth((place.y + 0.05) / 0.45)
+        let lobe = norm(Point((abs(place.x) * narrow - 0.07) / 0.95, place.y / 1.04))
         let dent = norm((place - Point(0, -0.35)) * Point(1, 1.5)) - 0.085
-        let body = min(0.265 - max(lobe, 0), dent)
+        let body = min(0.29 - max(lobe, 0), dent)
         let light = norm(place - Point(-0.13, -0.14))
-        var skin = blend(Color(0.90, 0.13, 0.12), Color(0.44, 0.02, 0.06), smooth(light * 1.9 - 0.25))
+        var skin = blend(Color(0.70, 0.06, 0.10), Color(0.22, 0.01, 0.05), smooth(light * 1.9 - 0.25))
         let stripes = wave(place.x / (0.06 + 0.30 * max(0, 0.3 - place.y * place.y)) * 2.2)
         skin = blend(skin, Color(0.95, 0.52, 0.22), 0.30 * stripes * smooth(0.9 - light * 1.6))
         skin = blend(skin, Color(1, 0.92, 0.88), 0.85 * smooth(1.25 - light / 0.075))
