@@ -46,7 +46,8 @@ private final class Problem {
     }
 
     static let recipe = [
-        "--recipe", "cifar-scratch", "--epochs", "12", "--batch", "16", "--lr", "0.03", "--cutmix", "0", "--ema", "0.9",
+        "--recipe", "cifar-scratch", "--epochs", "12", "--batch", "16", "--lr", "0.03", "--cutmix", "0", "--mixup", "0",
+        "--ema", "0.9", "--weight-decay", "0.05",
         "--optimizer", "adamw",
     ]
 

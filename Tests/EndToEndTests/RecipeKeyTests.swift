@@ -57,7 +57,7 @@ import Testing
             [
                 "finetune", model, "--data", "tensors:" + (several ? severalLabels : data), "-o", output, "--threads",
                 "1",
-                "--recipe", "cifar-scratch", "--cutmix", "0", "--augment", "none", "--epochs", "1", "--batch", "8",
+                "--recipe", "cifar-scratch", "--augment", "none", "--drop-path", "0", "--epochs", "1", "--batch", "8",
                 "--hold-out", "0", "--json",
             ] + more)
         try #require(outcome.status == 0, "\(outcome.error)")

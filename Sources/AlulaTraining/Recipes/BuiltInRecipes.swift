@@ -1,7 +1,7 @@
 extension Recipe {
     /// A recipe by name, with where it comes from.
     package static let builtIn: [(name: String, origin: String, recipe: Recipe)] = [
-        ("ecg", "AdamW, one cycle; what trained MSW-Transformer best on 1,763 records of PTB-XL", ecg),
+        ("ecg", "AdamW, one cycle; what trained MSW-Transformer best on 1,763 records of PTB-XL (models/trained)", ecg),
         (
             "ecg-paper",
             "Adam at 1e-4, a tenth every 10 epochs, early stopping on the validation loss, noise and scaling", ecgPaper
@@ -11,7 +11,8 @@ extension Recipe {
             cifarFinetune
         ),
         (
-            "cifar-scratch", "AdamW, one cycle, crop, flip and CutMix for untrained image models at 32 x 32",
+            "cifar-scratch",
+            "AdamW, one cycle, crop, flip, a RandAugment operation, mixup or CutMix for untrained image models at 32 x 32 (models/trained)",
             cifarScratch
         ),
     ]
@@ -25,9 +26,9 @@ extension Recipe {
     }
 
     private static let ecg = make {
-        ($0.epochs, $0.batch, $0.rate, $0.schedule) = (30, 32, 1e-3, .oneCycle)
-        ($0.weightDecay, $0.clip) = (0.05, 1)
-        ($0.noise, $0.scaling, $0.shift, $0.leadDropout) = (0.05, 0.2, 0.1, 0.1)
+        ($0.epochs, $0.batch, $0.rate, $0.schedule) = (40, 32, 1e-3, .oneCycle)
+        ($0.weightDecay, $0.clip, $0.dropout, $0.dropPath) = (0.05, 1, 0.1, 0.1)
+        ($0.noise, $0.scaling, $0.shift, $0.leadDropout, $0.timeMask) = (0.05, 0.2, 0.1, 0.1, 0.2)
     }
 
     private static let ecgPaper = make {
@@ -45,8 +46,9 @@ extension Recipe {
     }
 
     private static let cifarScratch = make {
-        ($0.epochs, $0.batch, $0.rate, $0.schedule) = (40, 128, 2e-3, .oneCycle)
-        ($0.weightDecay, $0.labelSmoothing) = (0.05, 0.1)
-        ($0.cropPadding, $0.flip, $0.cutmix) = (0.125, true, 1)
+        ($0.epochs, $0.batch, $0.rate, $0.schedule) = (75, 128, 2e-3, .oneCycle)
+        ($0.weightDecay, $0.labelSmoothing, $0.dropPath) = (0.1, 0.1, 0.1)
+        ($0.cropPadding, $0.flip, $0.randAugment, $0.magnitude) = (0.125, true, 1, 7)
+        ($0.mixup, $0.cutmix) = (0.8, 1)
     }
 }
