@@ -40,7 +40,7 @@ demo: build
 ifeq ($(FILE),)
 	$(BIN)/alula create image-sample -o demo/apple.png --scene apple
 	$(BIN)/alula run $(MODELS)/edgevit-cifar100.int8.alula demo/apple.png --plot demo/apple.svg
-	$(BIN)/alula create ecg-sample -o demo/ecg.hea --rhythm st-elevation
+	$(BIN)/alula create ecg-sample -o demo/ecg.hea
 	$(BIN)/alula run $(MODELS)/msw-ptbxl.int8.alula demo/ecg.hea --plot demo/ecg.svg
 	$(BIN)/alula bench $(MODELS)/msw-ptbxl.int8.alula --threads 1,2
 else
