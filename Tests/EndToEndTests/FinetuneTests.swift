@@ -47,8 +47,7 @@ private final class Problem {
 
     static let recipe = [
         "--recipe", "cifar-scratch", "--epochs", "12", "--batch", "16", "--lr", "0.03", "--cutmix", "0", "--mixup", "0",
-        "--ema", "0.9", "--weight-decay", "0.05",
-        "--optimizer", "adamw",
+        "--ema", "0.9", "--weight-decay", "0.05", "--optimizer", "adamw",
     ]
 
     func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: folder.file(name))) }
@@ -70,9 +69,7 @@ private func start(_ arguments: [String]) throws -> Process {
         let problem = try Problem()
         let outcome = try Tool.alula(problem.arguments("out.alula", Problem.recipe + ["--json"]))
         try #require(outcome.status == 0, "\(outcome.error)")
-        let lines = try outcome.text.split(separator: "\n").map {
-            try #require(JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
-        }
+        let lines = try outcome.jsonLines()
         #expect(lines.count == 13)
         #expect(lines.dropLast().map { $0["epoch"] as? Int } == Array(1...12))
         for key in ["step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_macro_f1", "best"] {
@@ -238,17 +235,8 @@ private func start(_ arguments: [String]) throws -> Process {
         let outcome = try Tool.alula(
             problem.arguments("a.alula", ["--hold-out", "0", "--epochs", "2", "--batch", "24", "--json"]))
         try #require(outcome.status == 0, "\(outcome.error)")
-        let first = try #require(outcome.text.split(separator: "\n").first)
-        let record = try #require(JSONSerialization.jsonObject(with: Data(first.utf8)) as? [String: Any])
+        let record = try #require(try outcome.jsonLines().first)
         #expect(record["step"] as? Int == 10 && record["val_loss"] == nil)
-    }
-
-    private func constants(_ path: String) throws -> [String: [Float]] {
-        let graph = try ModelFile(contentsOf: path).graph
-        return Dictionary(
-            uniqueKeysWithValues: graph.constants.map {
-                (graph[$0].name, graph[$0].constant?.data?.array(of: Float.self) ?? [])
-            })
     }
 
     @Test func frozenWeightsStayAsTheyAre() throws {
@@ -289,8 +277,7 @@ private func start(_ arguments: [String]) throws -> Process {
         let recipe = Problem.recipe + ["--ema", "0", "--qat", "--json"]
         let outcome = try Tool.alula(problem.arguments("a.alula", recipe))
         try #require(outcome.status == 0, "\(outcome.error)")
-        let line = try #require(outcome.text.split(separator: "\n").last)
-        let result = try #require(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        let result = try #require(try outcome.jsonLines().last)
         let int8 = problem.folder.file("a.int8.alula")
         #expect(result["int8_output"] as? String == int8)
         let graph = try ModelFile(contentsOf: int8).graph
@@ -323,8 +310,7 @@ private func start(_ arguments: [String]) throws -> Process {
     @Test func recipesOfResultsAreRecipes() throws {
         let problem = try Problem()
         let outcome = try Tool.alula(problem.arguments("a.alula", Problem.recipe + ["--epochs", "1", "--json"]))
-        let line = try #require(outcome.text.split(separator: "\n").last)
-        let result = try #require(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        let result = try #require(try outcome.jsonLines().last)
         let recipe = try problem.folder.write(
             "recipe.json", try JSONSerialization.data(withJSONObject: try #require(result["recipe"])))
         try #require(try Tool.alula(problem.arguments("b.alula", ["--recipe", recipe])).status == 0)

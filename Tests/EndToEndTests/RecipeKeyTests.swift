@@ -56,23 +56,11 @@ import Testing
         let outcome = try Tool.alula(
             [
                 "finetune", model, "--data", "tensors:" + (several ? severalLabels : data), "-o", output, "--threads",
-                "1",
-                "--recipe", "cifar-scratch", "--augment", "none", "--drop-path", "0", "--epochs", "1", "--batch", "8",
-                "--hold-out", "0", "--json",
+                "1", "--recipe", "cifar-scratch", "--augment", "none", "--drop-path", "0", "--epochs", "1", "--batch",
+                "8", "--hold-out", "0", "--json",
             ] + more)
         try #require(outcome.status == 0, "\(outcome.error)")
-        let lines = try outcome.text.split(separator: "\n").map {
-            try #require(JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
-        }
-        return (try constants(output), lines)
-    }
-
-    private func constants(_ path: String) throws -> [String: [Float]] {
-        let graph = try ModelFile(contentsOf: path).graph
-        return Dictionary(
-            uniqueKeysWithValues: graph.constants.map {
-                (graph[$0].name, graph[$0].constant?.data?.array(of: Float.self) ?? [])
-            })
+        return (try constants(output), try outcome.jsonLines())
     }
 
     private func distance(_ a: [Float]?, _ b: [Float]?) throws -> Float {

@@ -36,7 +36,7 @@ support=$root/Tests/TestSupport
 objects=
 c system "$root"/Sources/AlulaSystem/*.c
 module AlulaGraph $(swift_files "$root/Sources/AlulaGraph")
-module TestSupport "$support"/Safetensors*.swift "$support/SeededGenerator.swift" "$support/ByteMutation.swift" "$support/ZipWriter.swift" \
+module TestSupport "$support"/Safetensors*.swift "$support/SeededGenerator.swift" "$support/ByteMutation.swift" "$support/PlainMessage.swift" "$support/ZipWriter.swift" \
     "$support/PyTorchSamples.swift" "$support/ONNXSamples.swift" "$support/WFDBSamples.swift"
 module FuzzSupport "$root"/Tests/Fuzz/Support/*.swift
 case $format in

@@ -80,8 +80,8 @@ package enum SafetensorsMutation {
         let file: SafetensorsFile
         do { file = try SafetensorsFile(bytes: Bytes(bytes)) } catch {
             let message = error.message
-            let isPlain = !message.isEmpty && message.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
-            return isPlain ? .refused(error) : .inconsistent("message is not one printable line: \(message)")
+            return message.isPlainMessage
+                ? .refused(error) : .inconsistent("message is not one printable line: \(message)")
         }
         var end = 0
         for entry in file.entries {

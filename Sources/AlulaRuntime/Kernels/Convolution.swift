@@ -253,22 +253,22 @@ extension StepBuilder {
     }
 
     func checkMultiplier(_ node: Node) throws(RuntimeError) {
-        let multiplierID = node.input(WeightedOperand.multiplier)
-        let count = graph.type(multiplierID).shape.elementCount
-        let multipliers = try constantData(multiplierID, layout: .plain, byteCount: count * MemoryLayout<Float>.size)
-        let wrongMultiplier = multipliers.firstElement(of: Float.self, in: count) { !Int8Limits.allows(multiplier: $0) }
-        if let wrongMultiplier {
-            throw .invalidConstant(
-                name: label(multiplierID, in: graph), problem: "element \(wrongMultiplier) is not below 65536")
-        }
+        guard let wrong = try firstMultiplier(node, where: { !Int8Limits.allows(multiplier: $0) }) else { return }
+        throw .invalidConstant(
+            name: label(node.input(WeightedOperand.multiplier), in: graph),
+            problem: "element \(wrong) is not below 65536")
     }
 
     /// Whether sums in i32 times these multipliers, with any residual added, stay below 2^31.
     private func hasSmallMultipliers(_ node: Node) throws(RuntimeError) -> Bool {
+        try firstMultiplier(node) { $0.magnitude > 0.5 } == nil
+    }
+
+    private func firstMultiplier(_ node: Node, where predicate: (Float) -> Bool) throws(RuntimeError) -> Int? {
         let id = node.input(WeightedOperand.multiplier)
         let count = graph.type(id).shape.elementCount
-        return try constantData(id, layout: .plain, byteCount: count * MemoryLayout<Float>.size)
-            .firstElement(of: Float.self, in: count) { $0.magnitude > 0.5 } == nil
+        let multipliers = try constantData(id, layout: .plain, byteCount: count * MemoryLayout<Float>.size)
+        return multipliers.firstElement(of: Float.self, in: count, where: predicate)
     }
 
     func check(multiplier: Float) throws(RuntimeError) {

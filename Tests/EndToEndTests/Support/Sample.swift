@@ -70,6 +70,15 @@ func writeTensors(_ path: String, _ tensors: [(name: String, shape: [Int], value
     try writer.write(to: path)
 }
 
+/// The f32 constants of a model by name.
+func constants(_ path: String) throws -> [String: [Float]] {
+    let graph = try ModelFile(contentsOf: path).graph
+    return Dictionary(
+        uniqueKeysWithValues: graph.constants.map {
+            (graph[$0].name, graph[$0].constant?.data?.array(of: Float.self) ?? [])
+        })
+}
+
 /// Reference data that lies beside the checkout; most checkouts have none.
 enum Fixtures {
     static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

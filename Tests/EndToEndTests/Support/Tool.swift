@@ -9,6 +9,13 @@ struct Outcome {
 
     var text: String { String(decoding: output, as: UTF8.self) }
 
+    /// The JSON objects on standard output, a line each.
+    func jsonLines() throws -> [[String: Any]] {
+        try text.split(separator: "\n").map {
+            try #require(JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+        }
+    }
+
     /// The one JSON object on standard output.
     func json() throws -> [String: Any] {
         try #require(try JSONSerialization.jsonObject(with: output) as? [String: Any], "not a JSON object: \(text)")

@@ -36,11 +36,14 @@ package enum FuzzOutcome {
 /// What the signal handler writes: only memory that is set before a run.
 private nonisolated(unsafe) var currentInput = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 24, alignment: 16)
 private nonisolated(unsafe) var currentCount = 0
-private nonisolated(unsafe) var crashPath = UnsafeMutablePointer<CChar>.allocate(capacity: 64)
-private nonisolated(unsafe) var isChecking = false
+/// Empty before the first input: opening it fails then.
+private nonisolated(unsafe) var crashPath: UnsafeMutablePointer<CChar> = {
+    let path = UnsafeMutablePointer<CChar>.allocate(capacity: 64)
+    path.initialize(repeating: 0, count: 64)
+    return path
+}()
 
 private func saveCurrentInput() {
-    guard isChecking else { return }
     let descriptor = open(crashPath, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
     _ = write(descriptor, currentInput.baseAddress, currentCount)
     close(descriptor)
@@ -87,7 +90,6 @@ package struct FuzzRun<Target: FuzzTarget> {
     /// Checks one input; a crash, a slow or an inconsistent one leaves it in a file.
     package static func check(_ bytes: [UInt8]) -> FuzzOutcome {
         strcpy(crashPath, "crash." + Target.name)
-        isChecking = true
         currentCount = min(bytes.count, currentInput.count)
         bytes.withUnsafeBytes { currentInput.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<currentCount])) }
         let outcome = Target.check(bytes)
@@ -165,9 +167,6 @@ package struct FuzzRun<Target: FuzzTarget> {
 }
 
 extension String {
-    /// Whether a message is one line that can be shown.
-    package var isPlainMessage: Bool { !isEmpty && unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F } }
-
     /// Without numbers and quoted names, so that messages of one kind are equal.
     package var messageKind: String {
         let plain = split(separator: "\"", omittingEmptySubsequences: false).enumerated().filter { $0.offset % 2 == 0 }
