@@ -81,6 +81,7 @@ ALULA_AVX512_VNNI_INLINE void multiply(__m512i sum[12][4], const uint8_t *const 
 
 // Sums of a tile, while the rows of the one before it are finished between its first steps: neither waits for the other then. `before` is NULL
 // for the first tile. pointers: [taps][stride], of which the first `rows` of each tap are this tile's.
+// The steps are written twice: with a struct for the place in the tile, shared by both loops, tiles of 32 columns are 7 % slower.
 ALULA_AVX512_VNNI_INLINE void sum_tile(const panel *p, __m512i sum[12][4], const __m512i before[12][4], size_t row_before,
                                        const uint8_t *const *pointers, size_t stride, const int rows, const int blocks) {
     ALULA_UNROLL for (int j = 0; j < blocks; j++) {
@@ -164,7 +165,8 @@ PANEL(12, 16) PANEL(6, 32) PANEL(4, 48) PANEL(3, 64)
 
 // By blocks of columns.
 static const struct { size_t height; panel_kernel kernel; } kernels[4] = {
-    {12, alula_gemm_u8s8_12x16_avx512vnni}, {6, alula_gemm_u8s8_6x32_avx512vnni}, {4, alula_gemm_u8s8_4x48_avx512vnni}, {3, alula_gemm_u8s8_3x64_avx512vnni},
+    {12, alula_gemm_u8s8_12x16_avx512vnni}, {6, alula_gemm_u8s8_6x32_avx512vnni}, {4, alula_gemm_u8s8_4x48_avx512vnni},
+    {3, alula_gemm_u8s8_3x64_avx512vnni},
 };
 
 // ---- The family's entry -----------------------------------------------------------------------------------------------------------
