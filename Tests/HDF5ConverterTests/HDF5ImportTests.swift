@@ -141,7 +141,13 @@ import Testing
     func aDamagedReaderEndsWithOneLine(_ script: String, _ cause: String) throws {
         let program = FileManager.default.temporaryDirectory.appendingPathComponent("reader-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: program) }
-        try Data("#!/bin/sh\n\(script)\n".utf8).write(to: URL(fileURLWithPath: program))
+        // Copied by another process: a program that this one has just written is busy as long as a child that some other test starts
+        // holds its descriptor.
+        let text = program + ".txt"
+        defer { try? FileManager.default.removeItem(atPath: text) }
+        try Data("#!/bin/sh\n\(script)\n".utf8).write(to: URL(fileURLWithPath: text))
+        let copy = try Process.run(URL(fileURLWithPath: "/bin/cp"), arguments: [text, program])
+        copy.waitUntilExit()
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
         let path = Self.path("valid_layouts")
         do throws(HDF5ImportError) {
