@@ -4,10 +4,10 @@ import AlulaTraining
 import EdgeViT
 import EfficientFormer
 
-// train-bench MODEL BATCH THREADS STEPS [keep] [profile]
+// train-bench MODEL BATCH THREADS STEPS [keep] [profile] [steps]
 //
 // Images a second of whole training steps: forward, backward, AdamW. MODEL is efficientformer-l1 (224 x 224, 1000 classes) or edgevit-xxs-cifar (32 x 32, first patch 2,
-// 100 classes), with drawn weights. `keep` keeps all forward values; `profile` says where a step's time goes. torch_step.py does the same in PyTorch.
+// 100 classes), with drawn weights. `keep` keeps all forward values; `profile` says where a step's time goes by kernel, `steps` by node. torch_step.py does the same in PyTorch.
 
 func model(_ name: String) throws -> Graph {
     if name == "edgevit-xxs-cifar" {
@@ -52,6 +52,16 @@ func report(_ session: TrainingSession, _ profile: Profile) {
     }
 }
 
+/// Each step that takes a thousandth of the time or more, with its rate if it multiplies.
+func reportSteps(_ session: TrainingSession, _ profile: Profile) {
+    let total = max(1, profile.nanoseconds.reduce(0, +))
+    let runs = UInt64(max(1, profile.runs))
+    for (step, nanoseconds) in zip(session.steps, profile.nanoseconds) where nanoseconds * 1000 > total {
+        let rate = step.macs > 0 ? ", \(UInt64(step.macs) * runs / max(1, nanoseconds)) GMAC/s" : ""
+        print("\(nanoseconds / runs / 1000) us: \(step.resultName) \(step.operatorName) \(step.kernel), \(step.bytesWritten) bytes\(rate)")
+    }
+}
+
 let arguments = CommandLine.arguments
 guard arguments.count >= 5, let batch = Int(arguments[2]), let threads = Int(arguments[3]),
     let steps = Int(arguments[4])
@@ -67,7 +77,7 @@ let optimizer = AdamW(session)
 var random = SplitMix64(seed: 3)
 let input = (0..<session.inputShape().elementCount).map { _ in Float(random.next() >> 40) * 0x1p-23 - 1 }
 let classes = (0..<batch).map { $0 * 37 % session.outputCount }
-let isProfiled = arguments.contains("profile")
+let isProfiled = arguments.contains("profile") || arguments.contains("steps")
 var profile = session.makeProfile()
 let clock = ContinuousClock()
 var best = Duration.seconds(3600)
@@ -82,4 +92,5 @@ for step in 0...steps {
 let seconds = best / .seconds(1)
 print("\(arguments[1]), batch \(batch), \(threads) threads: \(Double(batch) / seconds) images/s, loss \(session.loss)")
 print("\(session.memoryUse)")
-if isProfiled { report(session, profile) }
+if arguments.contains("profile") { report(session, profile) }
+if arguments.contains("steps") { reportSteps(session, profile) }
