@@ -30,6 +30,7 @@ void alula_conv_f32_avx2(const void *args, size_t begin, size_t end, void *scrat
 void alula_conv_f32_avx512(const void *args, size_t begin, size_t end, void *scratch);
 void alula_depthwise_f32_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_depthwise_f32_avx2(const void *args, size_t begin, size_t end, void *scratch);
+void alula_depthwise_f32_avx512(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_transpose_f32_scalar(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_u8s8_neon(const void *args, size_t begin, size_t end, void *scratch);
 void alula_conv_u8s8_neondot(const void *args, size_t begin, size_t end, void *scratch);

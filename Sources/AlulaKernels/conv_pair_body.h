@@ -1,6 +1,5 @@
 // Two convolutions as one call. Included by conv_pair.c for each element type, with ALULA_PAIR_ARGS (the args struct), ALULA_CONV_ARGS (that of one
-// convolution), ALULA_ELEMENT, ALULA_BAND_BYTES (what lies between, at most) and ALULA_PAIR(name)
-// defined.
+// convolution), ALULA_ELEMENT, ALULA_BAND_BYTES (what lies between, at most; ALULA_ROWS_BYTES between the rows of matrices) and ALULA_PAIR(name) defined.
 
 // Rows of the first convolution's result that `rows` rows of the second one's need.
 static inline size_t ALULA_PAIR(reach)(const alula_window *w, size_t rows) {
@@ -9,7 +8,7 @@ static inline size_t ALULA_PAIR(reach)(const alula_window *w, size_t rows) {
 
 // The most output rows in a band. A row of one pixel is a row of a matrix: whole tiles of them.
 static size_t ALULA_PAIR(band)(const alula_window *w) {
-    const size_t row = (size_t)w->in_w * (size_t)w->in_c * sizeof(ALULA_ELEMENT), most = ALULA_BAND_BYTES / row;
+    const size_t row = (size_t)w->in_w * (size_t)w->in_c * sizeof(ALULA_ELEMENT), most = (w->out_w == 1 ? ALULA_ROWS_BYTES : ALULA_BAND_BYTES) / row;
     const size_t reach = ALULA_PAIR(reach)(w, 1), tile = w->out_w == 1 ? ALULA_PAIR_TILE_ROWS : 1;
     const size_t rows = most < reach ? 1 : (most - reach) / (size_t)w->stride_h + 1, whole = rows / tile * tile;
     return alula_min(whole < tile ? tile : whole, w->out_w == 1 ? ALULA_PAIR_ROWS : (size_t)w->out_h);

@@ -70,7 +70,7 @@ static const alula_kernel_table avx512vnni_table = {
     .conv_transpose_u8s8 = alula_conv_transpose_u8s8_avx2,
     .pair_u8 = alula_pair_u8_avx512vnni,
     .conv_f32 = alula_conv_f32_avx512,
-    .depthwise_f32 = alula_depthwise_f32_avx2,
+    .depthwise_f32 = alula_depthwise_f32_avx512,
     .conv_transpose_f32 = alula_conv_transpose_f32_scalar,
     .pair_f32 = alula_pair_f32_avx512vnni,
     // All other families: the AVX2 versions, but for what gains from wider registers.

@@ -6,7 +6,8 @@
 
 // Columns are the weights of one output channel, [taps][inputs of a group]. A block of pixels meets up to 512 of them at a time, gathered as panels
 // [columns / width][pixels][width], of a width of 32 or 12: 512 kB, half of a second-level cache.
-enum { ALULA_GRADIENT_PANEL = 32, ALULA_GRADIENT_COLUMNS = 512, ALULA_GRADIENT_ROWS = 12 };
+// A transposed result of up to 16384 sums lies behind them.
+enum { ALULA_GRADIENT_PANEL = 32, ALULA_GRADIENT_COLUMNS = 512, ALULA_GRADIENT_ROWS = 12, ALULA_GRADIENT_SUMS = 16384 };
 
 // panels[j / width][pixel][j % width] = x under column first + j of the pixel, for j < columns. place moves on by the pixels.
 ALULA_INLINE void alula_gather_columns(const alula_weight_gradient_f32_args *p, alula_place *place, size_t pixels, size_t group, size_t first, size_t columns,
@@ -28,4 +29,10 @@ ALULA_INLINE void alula_gather_columns(const alula_weight_gradient_f32_args *p, 
             }
         }
     }
+}
+
+// Depthwise: blocks of 16 channels that share a walk over the rows, so that cache lines are met once; their totals take 8 kB.
+static inline size_t alula_depthwise_gradient_blocks(const alula_window *w) {
+    const size_t blocks = ((size_t)w->in_c + 15) / 16, most = 128 / alula_taps(w);
+    return alula_min(blocks, most ? most : 1);
 }

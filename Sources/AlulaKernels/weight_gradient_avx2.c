@@ -8,5 +8,6 @@
 #define ALULA_TILE_ROWS 6
 ALULA_BEGIN_AVX2
 #include "weight_gradient_body.h"
+#include "depthwise_gradient_body.h"
 ALULA_END_AVX2
 #endif

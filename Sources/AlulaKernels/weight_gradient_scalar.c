@@ -4,12 +4,12 @@
 
 size_t alula_weight_gradient_f32_scratch(const alula_weight_gradient_f32_args *args) {
     (void)args;
-    // Columns, filled up to whole panels, and one panel of dy.
-    return (size_t)ALULA_GRADIENT_PIXELS * (ALULA_GRADIENT_COLUMNS + ALULA_GRADIENT_ROWS + ALULA_GRADIENT_PANEL) * sizeof(float);
+    // A panel of dy, columns filled up to whole panels, and a transposed result.
+    return (ALULA_GRADIENT_PIXELS * (ALULA_GRADIENT_PANEL + ALULA_GRADIENT_COLUMNS + ALULA_GRADIENT_ROWS) + (size_t)ALULA_GRADIENT_SUMS) * sizeof(float);
 }
 
 size_t alula_depthwise_weight_gradient_f32_scratch(const alula_weight_gradient_f32_args *args) {
-    return alula_taps(&args->window) * 16 * sizeof(float);
+    return alula_depthwise_gradient_blocks(&args->window) * alula_taps(&args->window) * 16 * sizeof(float);
 }
 
 // Rows of up to 16 neighbouring weights of one output channel are summed side by side, each in its own order.

@@ -42,7 +42,7 @@ import Testing
         }
         // Tiles of few rows, and a last tile of one.
         result.append(
-            Pair(rows: 49, inputs: 24, hidden: 3000, outputs: 24, residual: .input, isLinear: true, table: true))
+            Pair(rows: 100, inputs: 24, hidden: 3000, outputs: 24, residual: .input, isLinear: true, table: true))
         return result
     }()
 

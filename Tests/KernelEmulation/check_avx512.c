@@ -12,6 +12,7 @@ static const checked_kernel kernels[] = {
     {"depthwise_u8s8 avx512vnni", check_u8s8, alula_depthwise_u8s8_avx512vnni, 1}, {"conv_f32 avx512", check_f32, alula_conv_f32_avx512, 0},
     {"conv_u8s8 avx2", check_u8s8, alula_conv_u8s8_avx2, 0},             {"conv_f32 avx2", check_f32, alula_conv_f32_avx2, 0},
     {"depthwise_u8s8 avx2", check_u8s8, alula_depthwise_u8s8_avx2, 1},   {"depthwise_f32 avx2", check_f32, alula_depthwise_f32_avx2, 1},
+    {"depthwise_f32 avx512", check_f32, alula_depthwise_f32_avx512, 1},
     {"conv_transpose_u8s8 avx2", check_u8s8, alula_conv_transpose_u8s8_avx2, TRANSPOSED},
 };
 
