@@ -1,6 +1,7 @@
 // Gradients of elementwise functions and normalizations, and sums by channel. Included once by the file of each instruction set.
 #include "derivatives.h"
 #include "kernels_internal.h"
+#include "row_vectors.h"
 
 // out = dy * slope(x); out may be dy or x.
 #define ALULA_SLOPE(expression)                             \
@@ -75,6 +76,9 @@ ALULA_INLINE row_range chunk_rows(size_t chunk, int32_t rows) {
     return (row_range){begin, alula_min_size(begin + ALULA_CHANNEL_ROWS, (size_t)rows)};
 }
 
+// A block of columns stays in registers for this many rows: memory is read as so many streams side by side, and with more of them it slows down.
+enum { ROWS_OF_SUM = 4 };
+
 void ALULA_SYMBOL(channel_sum_f32)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_channel_sum_f32_args *p = args;
@@ -83,13 +87,22 @@ void ALULA_SYMBOL(channel_sum_f32)(const void *args, size_t begin, size_t end, v
         row_range r = chunk_rows(chunk, p->rows);
         float *out = p->partial + chunk * c;
         for (size_t i = 0; i < c; i++) out[i] = 0.0f;
-        for (size_t row = r.begin; row < r.end; row++) {
+        for (size_t row = r.begin; row < r.end; row += ROWS_OF_SUM) {
+            const size_t n = alula_min_size(ROWS_OF_SUM, r.end - row);
             const float *a = p->a + row * c;
             if (p->b) {
                 const float *b = p->b + row * c;
-                ALULA_VECTORIZE for (size_t i = 0; i < c; i++) out[i] += a[i] * b[i];
+                ALULA_COLUMNS(c, {
+                    V sum = ALULA_IN(out);
+                    ALULA_EACH_ROW for (size_t l = 0; l < n; l++) sum += ALULA_IN(a + l * c) * ALULA_IN(b + l * c);
+                    ALULA_AT(out) = sum;
+                })
             } else {
-                ALULA_VECTORIZE for (size_t i = 0; i < c; i++) out[i] += a[i];
+                ALULA_COLUMNS(c, {
+                    V sum = ALULA_IN(out);
+                    ALULA_EACH_ROW for (size_t l = 0; l < n; l++) sum += ALULA_IN(a + l * c);
+                    ALULA_AT(out) = sum;
+                })
             }
         }
     }
@@ -114,17 +127,28 @@ void ALULA_SYMBOL(channel_moments_f32)(const void *args, size_t begin, size_t en
         row_range r = chunk_rows(chunk, p->rows);
         float *mean = p->partial + 2 * chunk * c, *squares = mean + c, count = (float)(r.end - r.begin);
         for (size_t i = 0; i < c; i++) mean[i] = 0.0f, squares[i] = 0.0f;
-        for (size_t row = r.begin; row < r.end; row++) {
+        for (size_t row = r.begin; row < r.end; row += ROWS_OF_SUM) {
+            const size_t n = alula_min_size(ROWS_OF_SUM, r.end - row);
             const float *x = p->x + row * c;
-            ALULA_VECTORIZE for (size_t i = 0; i < c; i++) mean[i] += x[i];
+            ALULA_COLUMNS(c, {
+                V sum = ALULA_IN(mean);
+                ALULA_EACH_ROW for (size_t l = 0; l < n; l++) sum += ALULA_IN(x + l * c);
+                ALULA_AT(mean) = sum;
+            })
         }
         for (size_t i = 0; i < c; i++) mean[i] = mean[i] / count;
-        for (size_t row = r.begin; row < r.end; row++) {
+        for (size_t row = r.begin; row < r.end; row += ROWS_OF_SUM) {
+            const size_t n = alula_min_size(ROWS_OF_SUM, r.end - row);
             const float *x = p->x + row * c;
-            ALULA_VECTORIZE for (size_t i = 0; i < c; i++) {
-                float d = x[i] - mean[i];
-                squares[i] += d * d;
-            }
+            ALULA_COLUMNS(c, {
+                V sum = ALULA_IN(squares);
+                const V center = ALULA_IN(mean);
+                ALULA_EACH_ROW for (size_t l = 0; l < n; l++) {
+                    const V d = ALULA_IN(x + l * c) - center;
+                    sum += d * d;
+                }
+                ALULA_AT(squares) = sum;
+            })
         }
     }
 }
@@ -162,31 +186,49 @@ void ALULA_SYMBOL(batch_norm_scale_f32)(const void *args, size_t begin, size_t e
     }
 }
 
+// Rows of g = dy * f'(x * scale + shift), f the activation. A few numbers at a time, so that what goes into it stays in the first-level cache, but
+// several rows where they are short, so that vectors need not end with each. rows is 1 where c is above PIECE.
+enum { PIECE = 512 };
+
+static void activation_gradient(const alula_batch_norm_sums_f32_args *p, size_t row, size_t rows) {
+    const size_t c = (size_t)p->c;
+    float inner[PIECE];
+    for (size_t first = 0; first < c; first += PIECE) {
+        const size_t n = alula_min_size(PIECE, c - first), at = row * c + first;
+        const float *scale = p->scale + first, *shift = p->shift + first;
+        for (size_t l = 0; l < rows; l++) {
+            const float *x = p->x + at + l * c;
+            float *to = inner + l * c;
+            ALULA_COLUMNS(n, { ALULA_AT(to) = ALULA_IN(x) * ALULA_IN(scale) + ALULA_IN(shift); })
+        }
+        multiply_slope(p->activation, 0, p->dy + at, inner, p->g + at, rows * n);
+    }
+}
+
 void ALULA_SYMBOL(batch_norm_sums_f32)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_batch_norm_sums_f32_args *p = args;
-    size_t c = (size_t)p->c;
-    const float *scale = p->scale, *shift = p->shift, *mean = p->mean;
+    const size_t c = (size_t)p->c, block = c < PIECE ? PIECE / c : 1;
+    const float *mean = p->mean;
     for (size_t chunk = begin; chunk < end; chunk++) {
         row_range r = chunk_rows(chunk, p->rows);
         float *sum = p->partial + 2 * chunk * c, *product = sum + c;
         for (size_t i = 0; i < c; i++) sum[i] = 0.0f, product[i] = 0.0f;
-        for (size_t row = r.begin; row < r.end; row++) {
-            const float *x = p->x + row * c, *g = p->dy + row * c;
-            if (p->activation != ALULA_NONE) {
-                // A few channels at a time, so that what goes into the activation stays in the first-level cache.
-                float *out = p->g + row * c, inner[256];
-                for (size_t first = 0; first < c; first += 256) {
-                    size_t n = alula_min_size(256, c - first);
-                    ALULA_VECTORIZE for (size_t i = 0; i < n; i++) inner[i] = x[first + i] * scale[first + i] + shift[first + i];
-                    multiply_slope(p->activation, 0, g + first, inner, out + first, n);
+        for (size_t row = r.begin; row < r.end; row += block) {
+            const size_t n = alula_min_size(block, r.end - row);
+            if (p->activation != ALULA_NONE) activation_gradient(p, row, n);
+            const float *x = p->x + row * c, *g = (p->activation != ALULA_NONE ? p->g : p->dy) + row * c;
+            ALULA_COLUMNS(c, {
+                const V center = ALULA_IN(mean);
+                V s = ALULA_IN(sum), t = ALULA_IN(product);
+                ALULA_EACH_ROW for (size_t l = 0; l < n; l++) {
+                    const V d = ALULA_IN(g + l * c);
+                    s += d;
+                    t += d * (ALULA_IN(x + l * c) - center);
                 }
-                g = out;
-            }
-            ALULA_VECTORIZE for (size_t i = 0; i < c; i++) {
-                sum[i] += g[i];
-                product[i] += g[i] * (x[i] - mean[i]);
-            }
+                ALULA_AT(sum) = s;
+                ALULA_AT(product) = t;
+            })
         }
     }
 }
@@ -222,46 +264,104 @@ void ALULA_SYMBOL(batch_norm_gradient_f32)(const void *args, size_t begin, size_
 
 // ---- Layer norm -----------------------------------------------------------------------------------------------------------------------
 
-ALULA_INLINE float sum_of_lanes(const float *s) { return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7])); }
+// With u = normalized x and h = dy gamma: dx = r (h - mean(h) - u mean(h u)). Steps for a block of rows each, as in layernorm_f32.
+typedef struct {
+    float mean[ALULA_ROWS_AT_ONCE], r[ALULA_ROWS_AT_ONCE];
+    float h[ALULA_ROWS_AT_ONCE], hu[ALULA_ROWS_AT_ONCE];     // means of h and of h u
+} layernorm_rows;
 
-#define ALULA_SUM_ROW(result, expression)                                     \
-    {                                                                         \
-        float s[8] = {0};                                                     \
-        for (size_t j = 0; j < whole; j += 8) {                               \
-            for (size_t l = 0; l < 8; l++) { size_t i = j + l; s[l] += (expression); } \
-        }                                                                     \
-        for (size_t l = 0; l < c - whole; l++) { size_t i = whole + l; s[l] += (expression); } \
-        result = sum_of_lanes(s);                                             \
-    }
+ALULA_INLINE void gradient_sums(const float *x, const float *dy, const float *gamma, size_t c, layernorm_rows *k, size_t at, const size_t rows) {
+    alula_eight s[4] = {{0}}, h[4] = {{0}};
+    ALULA_EIGHTS(c, {
+        const alula_eight scale = alula_first_floats(gamma + i, n);
+        ALULA_UNROLL_ROWS for (size_t l = 0; l < rows; l++) {
+            s[l] += alula_first_floats(x + l * c + i, n);
+            h[l] += alula_first_floats(dy + l * c + i, n) * scale;
+        }
+    })
+    alula_store_sums(s, k->mean + at, rows);
+    alula_store_sums(h, k->h + at, rows);
+}
 
-// With u = normalized x and h = dy gamma: dx = r (h - mean(h) - u mean(h u)).
+ALULA_INLINE void gradient_squares(const float *x, const float *dy, const float *gamma, size_t c, layernorm_rows *k, size_t at,
+                                   const size_t rows) {
+    alula_eight s[4] = {{0}}, h[4] = {{0}};
+    const float *mean = k->mean + at;
+    ALULA_EIGHTS(c, {
+        const alula_eight scale = alula_first_floats(gamma + i, n);
+        ALULA_UNROLL_ROWS for (size_t l = 0; l < rows; l++) {
+            const alula_eight d = alula_only_first(alula_first_floats(x + l * c + i, n) - mean[l], n);
+            s[l] += d * d;
+            h[l] += (alula_first_floats(dy + l * c + i, n) * scale) * d;
+        }
+    })
+    alula_store_sums(s, k->r + at, rows);
+    alula_store_sums(h, k->hu + at, rows);
+}
+
+// The sums by channel take the rows in order.
+ALULA_INLINE void gradient_rows(const alula_layernorm_gradient_f32_args *p, size_t row, float *dgamma, const layernorm_rows *k, size_t at,
+                                const size_t rows) {
+    const size_t c = (size_t)p->c;
+    const float *x = p->x + row * c, *dy = p->dy + row * c, *gamma = p->gamma;
+    float *out = p->output + row * c, *dbeta = dgamma + c;
+    ALULA_COLUMNS(c, {
+        const V scale = ALULA_IN(gamma);
+        V du = ALULA_IN(dgamma), sum = ALULA_IN(dbeta);
+        ALULA_UNROLL_ROWS for (size_t l = 0; l < rows; l++) {
+            const V u = (ALULA_IN(x + l * c) - k->mean[at + l]) * k->r[at + l], d = ALULA_IN(dy + l * c);
+            du += d * u;
+            sum += d;
+            ALULA_AT(out + l * c) = ((d * scale - k->h[at + l]) - u * k->hu[at + l]) * k->r[at + l];
+        }
+        ALULA_AT(dgamma) = du;
+        ALULA_AT(dbeta) = sum;
+    })
+}
+
+ALULA_STEP sums_of_four(const float *x, const float *dy, const float *gamma, size_t c, layernorm_rows *k, size_t at) {
+    gradient_sums(x, dy, gamma, c, k, at, 4);
+}
+ALULA_STEP sums_of_one(const float *x, const float *dy, const float *gamma, size_t c, layernorm_rows *k, size_t at) {
+    gradient_sums(x, dy, gamma, c, k, at, 1);
+}
+ALULA_STEP squares_of_four(const float *x, const float *dy, const float *gamma, size_t c, layernorm_rows *k, size_t at) {
+    gradient_squares(x, dy, gamma, c, k, at, 4);
+}
+ALULA_STEP squares_of_one(const float *x, const float *dy, const float *gamma, size_t c, layernorm_rows *k, size_t at) {
+    gradient_squares(x, dy, gamma, c, k, at, 1);
+}
+ALULA_STEP gradients_of_four(const alula_layernorm_gradient_f32_args *p, size_t row, float *dgamma, const layernorm_rows *k, size_t at) {
+    gradient_rows(p, row, dgamma, k, at, 4);
+}
+ALULA_STEP gradients_of_one(const alula_layernorm_gradient_f32_args *p, size_t row, float *dgamma, const layernorm_rows *k, size_t at) {
+    gradient_rows(p, row, dgamma, k, at, 1);
+}
+
 void ALULA_SYMBOL(layernorm_gradient_f32)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_layernorm_gradient_f32_args *p = args;
-    size_t c = (size_t)p->c, whole = c / 8 * 8;
-    const float *gamma = p->gamma;
-    float size = (float)p->c;
+    const size_t c = (size_t)p->c, block = alula_rows_at_once(2 * c);
+    const float size = (float)p->c, epsilon = p->epsilon, *gamma = p->gamma;
+    layernorm_rows k = {{0}, {0}, {0}, {0}};
     for (size_t chunk = begin; chunk < end; chunk++) {
-        row_range range = chunk_rows(chunk, p->rows);
-        float *dgamma = p->partial + 2 * chunk * c, *dbeta = dgamma + c;
-        for (size_t i = 0; i < c; i++) dgamma[i] = 0.0f, dbeta[i] = 0.0f;
-        for (size_t row = range.begin; row < range.end; row++) {
+        const row_range range = chunk_rows(chunk, p->rows);
+        float *dgamma = p->partial + 2 * chunk * c;
+        for (size_t i = 0; i < 2 * c; i++) dgamma[i] = 0.0f;
+        for (size_t row = range.begin; row < range.end; row += block) {
+            const size_t n = alula_min_size(block, range.end - row), fours = n / 4 * 4;
             const float *x = p->x + row * c, *dy = p->dy + row * c;
-            float *out = p->output + row * c, mean, variance, h, hu;
-            ALULA_SUM_ROW(mean, x[i])
-            mean = mean / size;
-            ALULA_SUM_ROW(variance, (x[i] - mean) * (x[i] - mean))
-            float r = 1.0f / alula_sqrtf(variance / size + p->epsilon);
-            ALULA_SUM_ROW(h, dy[i] * gamma[i])
-            ALULA_SUM_ROW(hu, (dy[i] * gamma[i]) * ((x[i] - mean) * r))
-            h = h / size;
-            hu = hu / size;
-            ALULA_VECTORIZE for (size_t i = 0; i < c; i++) {
-                float u = (x[i] - mean) * r, d = dy[i];
-                dgamma[i] += d * u;
-                dbeta[i] += d;
-                out[i] = r * ((d * gamma[i] - h) - u * hu);
+            for (size_t l = 0; l < fours; l += 4) sums_of_four(x + l * c, dy + l * c, gamma, c, &k, l);
+            for (size_t l = fours; l < n; l++) sums_of_one(x + l * c, dy + l * c, gamma, c, &k, l);
+            for (size_t l = 0; l < ALULA_ROWS_AT_ONCE; l++) k.mean[l] = k.mean[l] / size, k.h[l] = k.h[l] / size;
+            for (size_t l = 0; l < fours; l += 4) squares_of_four(x + l * c, dy + l * c, gamma, c, &k, l);
+            for (size_t l = fours; l < n; l++) squares_of_one(x + l * c, dy + l * c, gamma, c, &k, l);
+            for (size_t l = 0; l < ALULA_ROWS_AT_ONCE; l++) {
+                k.r[l] = 1.0f / alula_sqrtf(k.r[l] / size + epsilon);
+                k.hu[l] = (k.hu[l] * k.r[l]) / size;
             }
+            for (size_t l = 0; l < fours; l += 4) gradients_of_four(p, row + l, dgamma, &k, l);
+            for (size_t l = fours; l < n; l++) gradients_of_one(p, row + l, dgamma, &k, l);
         }
     }
 }

@@ -2,6 +2,7 @@
 #include "kernels_internal.h"
 #include "math_body.h"
 #include "maximum.h"
+#include "row_vectors.h"
 
 #ifndef ALULA_OWN_LAYERNORM_U8
 ALULA_INLINE void sums_u8(const uint8_t *x, size_t c, uint32_t *sum, uint32_t *squares) {
@@ -36,36 +37,68 @@ void ALULA_SYMBOL(layernorm_u8)(const void *args, size_t begin, size_t end, void
 }
 #endif
 
-ALULA_INLINE float sum_of_eight(const float *s) { return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7])); }
+// Layer norm takes its steps for a block of rows each: a row waits for two sums, two divisions and a square root, which only other rows can fill.
+
+ALULA_INLINE void row_sums(const float *in, size_t c, float *sum, const size_t rows) {
+    alula_eight s[4] = {{0}};
+    ALULA_EIGHTS(c, {
+        ALULA_UNROLL_ROWS for (size_t l = 0; l < rows; l++) s[l] += alula_first_floats(in + l * c + i, n);
+    })
+    alula_store_sums(s, sum, rows);
+}
+
+ALULA_INLINE void row_squares(const float *in, size_t c, const float *mean, float *sum, const size_t rows) {
+    alula_eight s[4] = {{0}};
+    ALULA_EIGHTS(c, {
+        ALULA_UNROLL_ROWS for (size_t l = 0; l < rows; l++) {
+            const alula_eight d = alula_only_first(alula_first_floats(in + l * c + i, n) - mean[l], n);
+            s[l] += d * d;
+        }
+    })
+    alula_store_sums(s, sum, rows);
+}
+
+ALULA_INLINE void normalized_rows(const float *in, const alula_layernorm_f32_args *p, const float *mean, const float *factor, float *out,
+                                  const size_t rows) {
+    const size_t c = (size_t)p->c;
+    const float *gamma = p->gamma, *beta = p->beta;
+    ALULA_COLUMNS(c, {
+        const V scale = ALULA_IN(gamma), shift = ALULA_IN(beta);
+        ALULA_UNROLL_ROWS for (size_t l = 0; l < rows; l++) {
+            ALULA_AT(out + l * c) = ((ALULA_IN(in + l * c) - mean[l]) * factor[l]) * scale + shift;
+        }
+    })
+}
+
+ALULA_STEP sums_of_four(const float *in, size_t c, float *sum) { row_sums(in, c, sum, 4); }
+ALULA_STEP sums_of_one(const float *in, size_t c, float *sum) { row_sums(in, c, sum, 1); }
+ALULA_STEP squares_of_four(const float *in, size_t c, const float *mean, float *sum) { row_squares(in, c, mean, sum, 4); }
+ALULA_STEP squares_of_one(const float *in, size_t c, const float *mean, float *sum) { row_squares(in, c, mean, sum, 1); }
+ALULA_STEP normalized_four(const float *in, const alula_layernorm_f32_args *p, const float *mean, const float *factor, float *out) {
+    normalized_rows(in, p, mean, factor, out, 4);
+}
+ALULA_STEP normalized_one(const float *in, const alula_layernorm_f32_args *p, const float *mean, const float *factor, float *out) {
+    normalized_rows(in, p, mean, factor, out, 1);
+}
 
 void ALULA_SYMBOL(layernorm_f32)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_layernorm_f32_args *p = args;
-    size_t c = (size_t)p->c, whole = c / 8 * 8;
-    const float *gamma = p->gamma, *beta = p->beta;
-    for (size_t row = begin; row < end; row++) {
-        const float *in = p->input + row * c;
-        float *out = p->output + row * c;
-        float s[8] = {0};
-        for (size_t i = 0; i < whole; i += 8) {
-            for (size_t l = 0; l < 8; l++) s[l] += in[i + l];
-        }
-        for (size_t l = 0; l < c - whole; l++) s[l] += in[whole + l];
-        float mean = sum_of_eight(s) / (float)p->c;
-        float q[8] = {0};
-        for (size_t i = 0; i < whole; i += 8) {
-            for (size_t l = 0; l < 8; l++) {
-                float d = in[i + l] - mean;
-                q[l] += d * d;
-            }
-        }
-        for (size_t l = 0; l < c - whole; l++) {
-            float d = in[whole + l] - mean;
-            q[l] += d * d;
-        }
-        float variance = sum_of_eight(q) / (float)p->c;
-        float r = 1.0f / alula_sqrtf(variance + p->epsilon);
-        ALULA_VECTORIZE for (size_t i = 0; i < c; i++) out[i] = ((in[i] - mean) * r) * gamma[i] + beta[i];
+    const size_t c = (size_t)p->c, block = alula_rows_at_once(c);
+    const float size = (float)p->c, epsilon = p->epsilon;
+    float mean[ALULA_ROWS_AT_ONCE] = {0}, factor[ALULA_ROWS_AT_ONCE] = {0};
+    for (; begin < end; begin += block) {
+        const size_t n = alula_min_size(block, end - begin), fours = n / 4 * 4;
+        const float *in = p->input + begin * c;
+        float *out = p->output + begin * c;
+        for (size_t l = 0; l < fours; l += 4) sums_of_four(in + l * c, c, mean + l);
+        for (size_t l = fours; l < n; l++) sums_of_one(in + l * c, c, mean + l);
+        for (size_t l = 0; l < ALULA_ROWS_AT_ONCE; l++) mean[l] = mean[l] / size;
+        for (size_t l = 0; l < fours; l += 4) squares_of_four(in + l * c, c, mean + l, factor + l);
+        for (size_t l = fours; l < n; l++) squares_of_one(in + l * c, c, mean + l, factor + l);
+        for (size_t l = 0; l < ALULA_ROWS_AT_ONCE; l++) factor[l] = 1.0f / alula_sqrtf(factor[l] / size + epsilon);
+        for (size_t l = 0; l < fours; l += 4) normalized_four(in + l * c, p, mean + l, factor + l, out + l * c);
+        for (size_t l = fours; l < n; l++) normalized_one(in + l * c, p, mean + l, factor + l, out + l * c);
     }
 }
 

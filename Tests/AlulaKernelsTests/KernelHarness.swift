@@ -158,4 +158,21 @@ enum KernelHarness {
         }
         return output
     }
+
+    /// The derivative of a function of one value, as training computes it.
+    static func slope(_ function: alula_unary, _ x: [Float]) -> [Float] {
+        let ones = [Float](repeating: 1, count: x.count)
+        var output = x
+        x.withUnsafeBufferPointer { input in
+            ones.withUnsafeBufferPointer { ones in
+                output.withUnsafeMutableBufferPointer { output in
+                    var arguments = alula_unary_gradient_f32_args(
+                        dy: ones.baseAddress, x: input.baseAddress, output: output.baseAddress,
+                        function: Int32(function.rawValue), parameters: (0, 0, 0, 0))
+                    scalar.unary_gradient_f32(&arguments, 0, input.count, nil)
+                }
+            }
+        }
+        return output
+    }
 }

@@ -139,13 +139,13 @@ struct WholeModel: CustomTestStringConvertible, Sendable {
         let gradients = try model.exported(session)
         var compared = 0
         let all = expected.tensors.filter { $0.name.hasPrefix("gradient.") }
-        // Biases in front of batch norms have no gradient but rounding errors: these are compared with the largest gradient of all.
+        // Biases in front of batch norms have no gradient but rounding errors, 1e-7 of the largest gradient of all: these are compared with that.
         let largest = try all.reduce(Float(0)) { try $1.floats().reduce($0) { max($0, abs($1)) } }
         for tensor in all {
             let name = String(tensor.name.dropFirst("gradient.".count))
             let (own, other) = (try #require(gradients[name], "\(name)"), try tensor.floats())
             try #require(own.count == other.count, "\(name)")
-            let scale = max(other.reduce(0) { max($0, abs($1)) }, 1e-3 * largest)
+            let scale = max(other.reduce(0) { max($0, abs($1)) }, 2e-3 * largest)
             let worst = zip(own, other).reduce(0) { max($0, abs($1.0 - $1.1)) }
             #expect(worst <= 1e-4 * scale, "\(name): \(worst) of \(scale)")
             compared += 1
