@@ -113,20 +113,22 @@ static void gradient_of_group(const alula_weight_gradient_f32_args *p, size_t gr
     const size_t sums = alula_round_up(end - begin, PANEL);                        // a row of the transposed result
     const bool swaps = width * halves_of(end - begin) < (end - begin) * halves_of(width) && width * sums <= ALULA_GRADIENT_SUMS;
     const size_t x_width = swaps ? ROWS : PANEL, dy_width = swaps ? PANEL : ROWS;
+    // On average: with a stride, a pixel of dy goes with several of x.
+    const size_t x_pixel = (size_t)w->batch * (size_t)w->in_h * (size_t)w->in_w * inputs / all;
+    const size_t tiles = ((width + x_width - 1) / x_width) * ((end - begin + dy_width - 1) / dy_width);
     float *dy_panel = scratch, *panels = dy_panel + PIXELS * PANEL, *transposed = panels + PIXELS * (ALULA_GRADIENT_COLUMNS + ROWS);
-    for (size_t first = 0; first < width; first += ALULA_GRADIENT_COLUMNS) {
-        const size_t columns = alula_min(ALULA_GRADIENT_COLUMNS, width - first);
-        const size_t tiles = ((columns + x_width - 1) / x_width) * ((end - begin + dy_width - 1) / dy_width);
-        for (size_t block = 0; block < all; block += PIXELS) {
-            const size_t pixels = alula_min(PIXELS, all - block), next = block + pixels;
-            prefetch ahead = {(const char *)(p->x + next * inputs), (const char *)(p->dy + next * outputs), inputs * sizeof(float) / tiles,
-                              outputs * sizeof(float) / tiles};
+    for (size_t block = 0; block < all; block += PIXELS) {
+        const size_t pixels = alula_min(PIXELS, all - block), next = block + pixels;
+        prefetch ahead = {(const char *)(p->x + next * x_pixel), (const char *)(p->dy + next * outputs), x_pixel * sizeof(float) / tiles,
+                          outputs * sizeof(float) / tiles};
+        for (size_t first = 0, columns; first < width; first += columns) {
+            columns = alula_min(alula_gradient_columns(width), width - first);
             operand x = {p->x + block * inputs + group * alula_group_inputs(w) + first, inputs};
             size_t x_panel = x_width;
             if (!alula_is_pointwise(w) || (!swaps && next == all && columns % 8 != 0)) {
-                alula_place place = alula_place_of(w, block);
-                if (swaps) alula_gather_columns(p, &place, pixels, group, first, columns, panels, ROWS);
-                else alula_gather_columns(p, &place, pixels, group, first, columns, panels, PANEL);
+                const alula_place place = alula_place_of(w, block);
+                if (swaps) alula_gather_columns(p, place, pixels, group, first, columns, panels, ROWS);
+                else alula_gather_columns(p, place, pixels, group, first, columns, panels, PANEL);
                 x = (operand){panels, x_width};
                 x_panel = PIXELS * x_width;
             }
@@ -141,14 +143,14 @@ static void gradient_of_group(const alula_weight_gradient_f32_args *p, size_t gr
                     const operand at = {x.at + j / x_width * x_panel, x.stride};
                     const size_t n = alula_min(x_width, columns - j);
                     const target direct = {p->output + row * width + first + j, width, block == 0};
-                    if (swaps) multiply(at, dy, pixels, (target){transposed + j * sums + (row - begin), sums, block == 0}, rows, n, &ahead);
+                    if (swaps) multiply(at, dy, pixels, (target){transposed + (first + j) * sums + (row - begin), sums, block == 0}, rows, n, &ahead);
                     else multiply(dy, at, pixels, direct, n, rows, &ahead);
                 }
             }
         }
-        for (size_t row = begin; swaps && row < end; row++) {
-            for (size_t j = 0; j < columns; j++) p->output[row * width + first + j] = transposed[j * sums + (row - begin)];
-        }
+    }
+    for (size_t row = begin; swaps && row < end; row++) {
+        for (size_t j = 0; j < width; j++) p->output[row * width + j] = transposed[j * sums + (row - begin)];
     }
 }
 

@@ -29,12 +29,11 @@ void alula_weight_gradient_f32_scalar(const void *args, size_t begin, size_t end
     const size_t outputs = alula_group_outputs(w), width = alula_taps(w) * alula_group_inputs(w), all = alula_pixels(w);
     while (begin < end) {
         const size_t group = begin / outputs, stop = alula_min(end, (group + 1) * outputs);
-        for (size_t first = 0; first < width; first += ALULA_GRADIENT_COLUMNS) {
-            const size_t columns = alula_min(ALULA_GRADIENT_COLUMNS, width - first);
-            alula_place place = alula_place_of(w, 0);
-            for (size_t block = 0; block < all; block += ALULA_GRADIENT_PIXELS) {
-                const size_t pixels = alula_min(ALULA_GRADIENT_PIXELS, all - block);
-                alula_gather_columns(p, &place, pixels, group, first, columns, scratch, ALULA_GRADIENT_PANEL);
+        for (size_t block = 0; block < all; block += ALULA_GRADIENT_PIXELS) {
+            const size_t pixels = alula_min(ALULA_GRADIENT_PIXELS, all - block);
+            for (size_t first = 0, columns; first < width; first += columns) {
+                columns = alula_min(alula_gradient_columns(width), width - first);
+                alula_gather_columns(p, alula_place_of(w, block), pixels, group, first, columns, scratch, ALULA_GRADIENT_PANEL);
                 for (size_t o = begin; o < stop; o++) {
                     for (size_t j = 0; j < columns; j += LANES) {
                         const float *panel = (const float *)scratch + j / ALULA_GRADIENT_PANEL * ALULA_GRADIENT_PIXELS * ALULA_GRADIENT_PANEL;
