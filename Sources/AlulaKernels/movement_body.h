@@ -4,7 +4,9 @@
 
 // Rows of a few bytes are cheaper to copy here than through memcpy.
 ALULA_INLINE void move_bytes(uint8_t *restrict out, const uint8_t *restrict in, size_t bytes) {
-    if (bytes > 32) {
+    if (bytes == 64) {
+        __builtin_memcpy(out, in, 64);
+    } else if (bytes > 32) {
         __builtin_memcpy(out, in, bytes);
     } else if (bytes >= 16) {
         __builtin_memcpy(out, in, 16);
@@ -47,6 +49,35 @@ ALULA_INLINE bool transpose_u8(const uint8_t *in, uint8_t *out, const plane *b) 
 }
 #endif
 
+typedef uint32_t eight_u32 __attribute__((vector_size(32), aligned(4)));
+
+// out[r * out_stride + c] = in[c * in_stride + r] for 8 rows and columns; steps as in transpose_u8_avx2.h.
+ALULA_INLINE void transpose_8x8(const uint32_t *in, int64_t in_stride, uint32_t *out, int64_t out_stride) {
+    eight_u32 a[8], b[8];
+    for (int c = 0; c < 8; c++) a[c] = *(const eight_u32 *)(in + c * in_stride);
+    for (int step = 0; step < 3; step++) {
+        for (int l = 0; l < 4; l++) {
+            b[2 * l] = __builtin_shufflevector(a[l], a[l + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+            b[2 * l + 1] = __builtin_shufflevector(a[l], a[l + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+        }
+        for (int l = 0; l < 8; l++) a[l] = b[l];
+    }
+    for (int r = 0; r < 8; r++) *(eight_u32 *)(out + r * out_stride) = a[r];
+}
+
+// The same for a whole plane, such as weights of a layer that is trained, which are packed at every step. False if it is no transpose.
+static bool transpose_u32(const uint32_t *in, uint32_t *out, const plane *b) {
+    if (b->in_row != 1 || b->out_column != 1 || b->rows < 8 || b->columns < 8) return false;
+    size_t rows = b->rows / 8 * 8, columns = b->columns / 8 * 8;
+    for (size_t r = 0; r < rows; r += 8) {
+        for (size_t c = 0; c < columns; c += 8) transpose_8x8(in + (int64_t)c * b->in_column + r, b->in_column, out + (int64_t)r * b->out_row + c, b->out_row);
+    }
+    for (size_t r = 0; r < b->rows; r++) {
+        for (size_t c = r < rows ? columns : 0; c < b->columns; c++) out[(int64_t)r * b->out_row + (int64_t)c] = in[(int64_t)r + (int64_t)c * b->in_column];
+    }
+    return true;
+}
+
 // What is contiguous goes by memcpy. Where the input is contiguous down the rows (a transpose), tiles keep both sides in the cache.
 #define ALULA_COPY_PLANE(name, type)                                                                                       \
     static void name(const type *restrict in, type *restrict out, const plane *b) {                                        \
@@ -54,12 +85,14 @@ ALULA_INLINE bool transpose_u8(const uint8_t *in, uint8_t *out, const plane *b) 
         if (b->in_column == 1 && b->out_column == 1) {                                                                     \
             if (b->in_row == (int64_t)columns && b->out_row == (int64_t)columns) columns *= rows, rows = 1;                \
             for (size_t r = 0; r < rows; r++) {                                                                            \
+                __builtin_prefetch((const void *)((uintptr_t)(in + (int64_t)r * b->in_row) + 16 * sizeof(type) * (uintptr_t)b->in_row));  \
                 move_bytes((uint8_t *)(out + (int64_t)r * b->out_row), (const uint8_t *)(in + (int64_t)r * b->in_row),     \
                            columns * sizeof(type));                                                                        \
             }                                                                                                              \
             return;                                                                                                        \
         }                                                                                                                  \
         if (sizeof(type) == 1 && transpose_u8((const uint8_t *)in, (uint8_t *)out, b)) return;                             \
+        if (sizeof(type) == 4 && transpose_u32((const uint32_t *)in, (uint32_t *)out, b)) return;                          \
         size_t tile = b->in_row == 1 ? 16 : rows;                                                                          \
         for (size_t r0 = 0; r0 < rows; r0 += tile) {                                                                       \
             size_t r1 = alula_min_size(rows, r0 + tile);                                                                   \
