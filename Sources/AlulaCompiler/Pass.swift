@@ -13,6 +13,8 @@ public enum CompilerError: Error, Equatable {
     case unknownPass(name: String, known: [String])
     /// Calibration needs at least one sample.
     case noSamples
+    /// The graph has no convolution that could take bytes of pictures.
+    case noPixels(problem: String)
 
     public var message: String {
         switch self {
@@ -23,6 +25,7 @@ public enum CompilerError: Error, Equatable {
         case .unknownPass(let name, let known):
             "no pass is called \(name); the passes are \(known.joined(separator: ", "))"
         case .noSamples: "no calibration samples"
+        case .noPixels(let problem): problem
         }
     }
 }

@@ -9,6 +9,8 @@ public struct Quantizer {
         public var keepFloat: Set<String> = []
         /// Whether biases make up for what rounding the weights adds to the mean of each output. Training with the rounding does so itself.
         public var correctsBiases = true
+        /// Whether inputs are bytes of pictures, that stand for themselves (`Graph.takingPixels`).
+        public var takesPixels = false
         public init() {}
     }
 
@@ -51,8 +53,8 @@ public struct Quantizer {
                 floats[Int(id.index)] = result.addInput(value.name, value.type)
                 continue
             }
-            let type = TensorType(.u8, value.type.shape, try quantization(id))
-            quantized[Int(id.index)] = result.addInput(value.name, type)
+            let own = options.takesPixels ? Quantization.identity : try quantization(id)
+            quantized[Int(id.index)] = result.addInput(value.name, TensorType(.u8, value.type.shape, own))
         }
         for index in source.nodes.indices { try convert(index) }
         var outputs: [ValueID] = []

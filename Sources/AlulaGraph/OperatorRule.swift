@@ -79,6 +79,12 @@ package struct AttributeWriter {
         text += " \(name)="
         for (index, value) in values.enumerated() { text += index == 0 ? String(value) : "," + String(value) }
     }
+    /// A list that is left out where it is empty.
+    package mutating func add(_ name: String, _ values: [Float]) {
+        guard !values.isEmpty else { return }
+        text += " \(name)="
+        for (index, value) in values.enumerated() { text += index == 0 ? decimal(value) : "," + decimal(value) }
+    }
     /// `stride=2` when both are equal, `stride=2,1` otherwise.
     package mutating func add(_ name: String, _ pair: Pair, default defaultValue: Int) {
         if pair.height == pair.width {
@@ -149,6 +155,18 @@ package struct AttributeReader {
         guard let text = word(name) else { return defaultValue }
         guard let value = parseDecimal(text) else { throw ShapeProblem("\(name)=\(text) is not a number") }
         return value
+    }
+
+    package mutating func floats(_ name: String) throws(ShapeProblem) -> [Float] {
+        guard let text = word(name) else { return [] }
+        var result: [Float] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let value = parseDecimal(String(part)) else {
+                throw ShapeProblem("\(name)=\(text) is not a list of numbers")
+            }
+            result.append(value)
+        }
+        return result
     }
 
     package mutating func flag(_ name: String) throws(ShapeProblem) -> Bool {

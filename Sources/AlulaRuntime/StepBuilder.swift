@@ -198,6 +198,27 @@ struct StepBuilder {
         return UnsafePointer(paddingRows[index]!.assumingMemoryBound(to: UInt8.self))
     }
 
+    /// The same for a convolution that has numbers of its own for the padding: their u8 forms.
+    mutating func paddingRow(_ values: [Float], _ quantization: Quantization) throws(RuntimeError) -> UnsafePointer<
+        UInt8
+    > {
+        guard !values.isEmpty else { return try paddingRow(zeroPoint: quantization.zeroPoint) }
+        let row = try allocate(paddingRowBytes).assumingMemoryBound(to: UInt8.self)
+        for (channel, value) in values.enumerated() {
+            let level = (value / quantization.scale).rounded(.toNearestOrEven) + Float(quantization.zeroPoint)
+            row[channel] = UInt8(max(0, min(255, level)))
+        }
+        return UnsafePointer(row)
+    }
+
+    /// The f32 numbers that a convolution reads in the padding of its input.
+    mutating func paddingRowF32(_ values: [Float]) throws(RuntimeError) -> UnsafePointer<Float> {
+        guard !values.isEmpty else { return try paddingRowF32() }
+        let row = try allocate(paddingRowBytes * MemoryLayout<Float>.size).assumingMemoryBound(to: Float.self)
+        for (channel, value) in values.enumerated() { row[channel] = value }
+        return UnsafePointer(row)
+    }
+
     /// The f32 zeros that a convolution reads in the padding of its input.
     mutating func paddingRowF32() throws(RuntimeError) -> UnsafePointer<Float> {
         if paddingRows[256] == nil { paddingRows[256] = try allocate(paddingRowBytes * MemoryLayout<Float>.size) }

@@ -57,6 +57,7 @@ private let sample = """
             ("f32[2,3,4,5]", "prod(%x) axes=3 : f32[2,3,4]"),
             ("f32[2,9]", "top_k(%x) k=3 axis=1 smallest=true last=true : f32[2,3], i32[2,3]"),
             ("f32[1,9,9,2]", "max_pool(%x) kernel=2 stride=2 dilation=2,1 ceil=true : f32[1,4,5,2]"),
+            ("f32[1,5,6,4]", "conv2d(%x, @w) pad=1 pad_values=123.675,-2,0,1e-9 : f32[1,6,6,4]"),
             ("f32[2,4,6,8]", "conv2d_weight_gradient(%x, %x) groups=2 : f32[8,1,1,4]"),
             ("f32[1,6]", "unary_gradient(%x, %x) function=elu alpha=1.5 : f32[1,6]"),
             ("f32[3,6]", "channel_sum(%x, b=%x) : f32[6]"), ("f32[3,6]", "batch_statistics(%x) : f32[6], f32[6]"),
@@ -122,6 +123,18 @@ private let sample = """
         (
             "alula 1\nconst @i : i32[2,2]\nconst @w : f32[2]\ninput %x : f32[2]\n%y = resample(%x, @i, @w) axis=0 : f32[2]\noutput %y\n",
             "not two equal tables"
+        ),
+        (
+            "alula 1\nconst @w : f32[4,1,1,3]\ninput %x : f32[1,4,4,3]\n%y = conv2d(%x, @w) pad_values=1,2 : f32[1,4,4,4]\noutput %y\n",
+            "pad_values are 3 numbers"
+        ),
+        (
+            "alula 1\nconst @w : f32[3,1,1,1]\ninput %x : f32[1,4,4,3]\n%y = conv2d(%x, @w) groups=3 pad_values=1,2,3 : f32[1,4,4,3]\noutput %y\n",
+            "for one group only"
+        ),
+        (
+            "alula 1\nconst @w : f32[4,1,1,3]\ninput %x : f32[1,4,4,3]\n%y = conv2d(%x, @w) pad_values=1,,3 : f32[1,4,4,4]\noutput %y\n",
+            "is not a list of numbers"
         ),
         (
             "alula 1\ninput %x : f32[1,4,4,3]\n%y = avg_pool(%x) kernel=9 : f32[1,4,4,3]\noutput %y\n",

@@ -58,7 +58,15 @@ extension FloatCase {
         }
     }
 
+    /// A convolution of pictures in a frame of one colour.
+    private static let framed: Conv2D = {
+        var op = Conv2D(stride: Pair(2), padding: Padding(top: 1, left: 2, bottom: 0, right: 1), activation: .relu)
+        op.paddingValues = [1.5, -0.25, 3]
+        return op
+    }()
+
     static let weighted = [
+        conv("with padding values", [2, 7, 8, 3], [18, 3, 3, 3], framed),
         conv("1x1", [1, 5, 7, 8], [24, 1, 1, 8], Conv2D()),
         conv(
             "3x3 stride 2 gelu", [2, 9, 8, 3], [17, 3, 3, 3],

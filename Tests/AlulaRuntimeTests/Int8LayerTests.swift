@@ -18,6 +18,14 @@ import Testing
         var isLinear = false
     }
 
+    /// Of the padding one number is rounded, one cut to 255 and one to 0: 0.02 each, 113 being zero.
+    private static let framed: Conv2D = {
+        var op = Conv2D(stride: Pair(2), padding: Padding(1))
+        op.paddingValues = [0.711, 5, -3]
+        return op
+    }()
+    private static let framedLevels = [149, 255, 0]
+
     static let layers: [Layer] = {
         let shapes: [(String, Shape, Shape, Conv2D)] = [
             ("1x1", [1, 7, 7, 48], [96, 1, 1, 48], Conv2D()),
@@ -30,6 +38,7 @@ import Testing
             ("groups", [1, 6, 5, 12], [15, 3, 3, 4], Conv2D(padding: Padding(1), groups: 3)),
             ("depthwise", [2, 7, 6, 19], [19, 3, 3, 1], Conv2D(stride: Pair(2), padding: Padding(1), groups: 19)),
             ("depthwise 5x5", [1, 7, 6, 32], [32, 5, 5, 1], Conv2D(padding: Padding(2), groups: 32)),
+            ("3x3 with padding values", [1, 9, 8, 3], [24, 3, 3, 3], framed),
         ]
         var result: [Layer] = []
         for (name, x, weight, op) in shapes {
@@ -164,9 +173,9 @@ import Testing
                         let place = ((n * layer.x[1] + row) * layer.x[2] + column) * layer.x[3] + first
                         let weights = (channel * layer.weight[1] * layer.weight[2] + tap) * inputs
                         for c in 0..<inputs {
-                            sum +=
-                                (isInside ? Int(input[place + c]) : Int(inputQuantization.zeroPoint))
-                                * Int(weight[weights + c])
+                            let padding =
+                                layer.op.paddingValues.isEmpty ? Int(inputQuantization.zeroPoint) : framedLevels[c]
+                            sum += (isInside ? Int(input[place + c]) : padding) * Int(weight[weights + c])
                         }
                     }
                     result += finish(

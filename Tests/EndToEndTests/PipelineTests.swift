@@ -120,6 +120,39 @@ import Testing
         #expect(text.split(separator: "\n").contains { $0.hasPrefix("%\(name) = ") && $0.contains(": f32[") })
     }
 
+    /// A device has the bytes of a picture, and needs no normalization.
+    @Test func pixelsAreTakenAsTheyAre() throws {
+        let output = folder.file("pixels.alula")
+        try Tool.succeed("quantize", sample.model, "-o", output, "--calibrate", "images:" + sample.pictures, "--pixels")
+        // One colour, which resizing leaves alone.
+        let colour: [UInt8] = [40, 163, 220]
+        let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (70, 90, 3), }\n"
+        let picture = try folder.write(
+            "colour.npy",
+            Data([0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(header.utf8.count), 0]) + Data(header.utf8)
+                + Data((0..<70 * 90).flatMap { _ in colour }))
+        let raw = try Tool.alula(["run", output, "-", "--json"], input: Data((0..<64 * 64).flatMap { _ in colour }))
+        let inputs = try #require(try raw.json()["inputs"] as? [[String: Any]])
+        let outputs = try #require(inputs[0]["outputs"] as? [[String: Any]])
+        let values = try #require(outputs[0]["values"] as? [Double])
+        #expect(values == (try logits(output, picture)))
+
+        let plain = try logits(sample.model, picture)
+        let error = zip(values, plain).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        #expect(error < 0.02 * plain.reduce(0) { $0 + $1 * $1 })  // 17 dB
+        try Tool.succeed("verify", output)
+    }
+
+    @Test func pixelsNeedAPicture() throws {
+        let model = folder.file("ecg.alula")
+        try Tool.succeed("create", "msw-transformer-tiny", "-o", model)
+        let outcome = try Tool.alula([
+            "quantize", model, "-o", folder.file("x.alula"), "--calibrate", "images:" + sample.pictures, "--pixels",
+        ])
+        #expect(outcome.status == 1)
+        #expect(outcome.error.hasPrefix("alula: \(model): --pixels: the model does not say"))
+    }
+
     @Test func classFoldersAreCalibrationDataToo() throws {
         let classes = folder.file("classes")
         for (index, name) in ["a", "b"].enumerated() {

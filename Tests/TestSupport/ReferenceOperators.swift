@@ -14,7 +14,12 @@ func referenceConvolution(
             for kx in 0..<weight.shape[2] {
                 let y = at[1] * op.stride.height - op.padding.top + ky * op.dilation.height
                 let column = at[2] * op.stride.width - op.padding.left + kx * op.dilation.width
-                guard y >= 0, y < x.shape[1], column >= 0, column < x.shape[2] else { continue }
+                guard y >= 0, y < x.shape[1], column >= 0, column < x.shape[2] else {
+                    if !op.paddingValues.isEmpty {
+                        sum += inputs.sum { Double(op.paddingValues[$0]) * weight[[at[3], ky, kx, $0]] }
+                    }
+                    continue
+                }
                 sum += inputs.sum { x[[at[0], y, column, first + $0]] * weight[[at[3], ky, kx, $0]] }
             }
         }

@@ -53,6 +53,10 @@ struct Quantize: ParsableCommand {
         parsing: .upToNextOption, help: ArgumentHelp("Results whose operators stay f32, by name.", valueName: "name"))
     var keepFloat: [String] = []
 
+    @Flag(
+        help: "The int8 model takes the bytes of pictures: their normalization becomes part of the first convolution.")
+    var pixels = false
+
     @Option(help: "Threads; 0 for one a physical core. The result does not depend on it.")
     var threads = 0
 
@@ -78,15 +82,21 @@ struct Quantize: ParsableCommand {
             throw Failure(
                 model, "was converted with --optimize; quantize the model that alula convert writes without it")
         }
-        let reader = try SampleReader(file, path: model)
+        var result = file
+        var float = try naming(model) { try Pass.run(Pass.folding, on: file.graph) }
+        if pixels {
+            let preprocessor = try imagePreprocessor(file)
+            float = try naming(model) { try float.takingPixels(preprocessor.normalization) }
+            result.metadata[ModelFile.Key.preprocess] = try preprocessor.withoutNormalization().json
+        }
+        let reader = try SampleReader(result, path: model)
         let loaders = try loaders(reader)
-        let float = try naming(model) { try Pass.run(Pass.folding, on: file.graph) }
         try checkKeptNames(float)
 
         let calibration = try calibrated(float, loaders)
         var options = Quantizer.Options()
         options.keepFloat = Set(keepFloat)
-        var result = file
+        options.takesPixels = pixels
         result.graph = try naming(model) {
             try Pass.run([Pass.pack], on: try Quantizer.quantize(float, calibration, options: options))
         }
@@ -116,6 +126,13 @@ struct Quantize: ParsableCommand {
                 }
             }
         }
+    }
+
+    private func imagePreprocessor(_ file: ModelFile) throws -> ImagePreprocessor {
+        guard let json = file.metadata[ModelFile.Key.preprocess],
+            case .image(let preprocessor) = try naming(model, { try InputPreprocessor(json: json) })
+        else { throw Failure(model, "--pixels: the model does not say how to prepare pictures (alula.preprocess)") }
+        return preprocessor
     }
 
     private func checkKeptNames(_ graph: Graph) throws {

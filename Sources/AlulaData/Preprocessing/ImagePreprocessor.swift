@@ -78,6 +78,22 @@ public struct ImagePreprocessor: Sendable, Equatable {
     }
 }
 
+// MARK: - Normalization
+
+extension ImagePreprocessor {
+    /// What a byte becomes: `byte · scale + shift`, by channel.
+    public var normalization: (scale: [Double], shift: [Double]) {
+        (deviation.map { rescale / $0 }, zip(mean, deviation).map { -$0 / $1 })
+    }
+
+    /// The same preparation up to the bytes, which stay as they are.
+    public func withoutNormalization() throws(PreprocessorError) -> ImagePreprocessor {
+        let (zeros, ones) = ([Double](repeating: 0, count: mean.count), [Double](repeating: 1, count: mean.count))
+        return try ImagePreprocessor(
+            resize: resize, filter: filter, crop: crop, rescale: 1, mean: zeros, deviation: ones)
+    }
+}
+
 // MARK: - Applying
 
 extension ImagePreprocessor {

@@ -12,6 +12,9 @@ public typealias Activation = UnaryFunction?
 public struct Conv2D: Sendable, Equatable {
     public var stride = Pair(1)
     public var padding = Padding(0)
+    /// What the padding holds, a real number for each channel of x, in a convolution of one group; empty for zeros. Pictures whose normalization
+    /// is part of the weights have their mean around them.
+    public var paddingValues: [Float] = []
     public var dilation = Pair(1)
     public var groups = 1
     public var activation: Activation = nil
@@ -46,6 +49,7 @@ extension Conv2D: OperatorRule {
     package func write(_ attributes: inout AttributeWriter) {
         attributes.add("stride", stride, default: 1)
         padding.write(&attributes)
+        attributes.add("pad_values", paddingValues)
         attributes.add("dilation", dilation, default: 1)
         attributes.add("groups", groups, default: 1)
         writeActivation(activation, preActivation, &attributes)
@@ -54,6 +58,7 @@ extension Conv2D: OperatorRule {
     package init(_ attributes: inout AttributeReader) throws(ShapeProblem) {
         stride = try attributes.pair("stride", default: 1)
         padding = try Padding(&attributes)
+        paddingValues = try attributes.floats("pad_values")
         dilation = try attributes.pair("dilation", default: 1)
         groups = try attributes.integer("groups", default: 1)
         (activation, preActivation) = try readActivation(&attributes)
@@ -68,6 +73,12 @@ extension Conv2D: OperatorRule {
         }
         guard groups >= 1, x[3] % groups == 0, weight[0] % groups == 0, weight[3] == x[3] / groups else {
             throw ShapeProblem("weight\(weight.description) does not fit \(x[3]) channels in \(groups) groups")
+        }
+        if !paddingValues.isEmpty {
+            guard groups == 1, paddingValues.count == x[3], paddingValues.allSatisfy(\.isFinite) else {
+                throw ShapeProblem("pad_values are \(x[3]) numbers, one a channel, and for one group only")
+            }
+            guard operands[WeightedOperand.inputZero] == nil else { throw ShapeProblem("x_zero excludes pad_values") }
         }
         let height = try outputSize(x[1], weight[1], stride.height, dilation.height, padding.top, padding.bottom)
         let width = try outputSize(x[2], weight[2], stride.width, dilation.width, padding.left, padding.right)

@@ -8,6 +8,7 @@ struct WeightedLayer {
     var geometry: WeightGeometry
     var activation: Activation
     var preActivation: Quantization?
+    var paddingValues: [Float] = []
 
     init(_ op: Conv2D, _ x: Shape, _ weight: Shape, _ result: Shape) {
         window = alula_window(
@@ -18,6 +19,7 @@ struct WeightedLayer {
             dilation_w: size(op.dilation.width))
         geometry = WeightGeometry(weight, groups: op.groups)
         (activation, preActivation) = (op.activation, op.preActivation)
+        paddingValues = op.paddingValues
     }
 
     init(_ op: ConvTranspose2D, _ x: Shape, _ weight: Shape, _ result: Shape) {
@@ -105,7 +107,8 @@ extension StepBuilder {
         arguments.weight = UnsafePointer(weight.assumingMemoryBound(to: Float.self))
         arguments.bias = bias.map { UnsafePointer($0.assumingMemoryBound(to: Float.self)) }
         arguments.residual = residual.map { UnsafePointer($0.pointer()) }
-        arguments.pad_row = try paddingRowF32()
+        try checkPadding(layer, layout)
+        arguments.pad_row = try paddingRowF32(layer.paddingValues)
         arguments.output = result.pointer()
         arguments.activation = try layerFunction(layer.activation)
         return (arguments, layout)
@@ -177,17 +180,22 @@ extension StepBuilder {
             let multiplier = try channelVector(node, WeightedOperand.multiplier, .f32, layer.geometry, layout)
         else { throw unsupported("int8 weights need bias and multiplier") }
         try checkInt8Vectors(node, layer.geometry)
-        let zeroPoint = try quantization(x).zeroPoint
+        try checkPadding(layer, layout)
         var arguments = alula_conv_u8s8_args()
         arguments.window = layer.window
         arguments.input = UnsafePointer(x.pointer())
         arguments.weight = UnsafePointer(weight.assumingMemoryBound(to: Int8.self))
         arguments.bias = UnsafePointer(bias.assumingMemoryBound(to: Int32.self))
         arguments.multiplier = UnsafePointer(multiplier.assumingMemoryBound(to: Float.self))
-        arguments.pad_row = try paddingRow(zeroPoint: zeroPoint)
+        arguments.pad_row = try paddingRow(layer.paddingValues, try quantization(x))
         arguments.bounded = try hasSmallMultipliers(node) ? 1 : 0
         try setResult(&arguments, layer, node, result)
         return (arguments, layout)
+    }
+
+    /// Depthwise kernels know zeros only.
+    private func checkPadding(_ layer: WeightedLayer, _ layout: Layout) throws(RuntimeError) {
+        guard layer.paddingValues.isEmpty || layout != .taps else { throw unsupported("pad_values with one channel") }
     }
 
     /// Table, residual, clamps and output of an int8 layer.

@@ -31,6 +31,7 @@ extension GradientEmitter {
 
     mutating func differentiate(_ op: Conv2D, _ node: Node, _ dy: ValueID) throws(TrainingError) {
         try checkIsPlain(node, op.activation)
+        guard op.paddingValues.isEmpty else { throw refuse(node, "its padding is not zero") }
         let (x, weight) = (node.inputs[WeightedOperand.x], node.inputs[WeightedOperand.weight])
         try differentiateBias(node, dy)
         let kernel = Pair(shape(weight)[1], shape(weight)[2])

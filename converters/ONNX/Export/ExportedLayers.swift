@@ -11,6 +11,10 @@ extension GraphExporter {
 
     mutating func convolution(_ node: Node, _ conv: Conv2D) throws {
         if !node.input(WeightedOperand.inputZero).isNone { return dynamicConvolution(node, conv) }
+        guard conv.paddingValues.isEmpty else {
+            throw ONNXError.malformed(
+                problem: "padding of another number a channel (quantize --pixels) has no ONNX form")
+        }
         let x = float(node.inputs[0], image: true)
         let shape = graph.shape(node.inputs[WeightedOperand.weight])
         let layer = layer(node, groups: conv.groups, order: [0, 3, 1, 2], shape)
