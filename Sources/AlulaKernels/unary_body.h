@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels_internal.h"
 #include "math_body.h"
+#include "row_vectors.h"
 #include "transcendental.h"
 #include "unary.h"
 
@@ -78,14 +79,24 @@ void ALULA_SYMBOL(unary_f32)(const void *args, size_t begin, size_t end, void *s
     apply_unary(p->function, p->parameters, p->input + begin, p->output + begin, end - begin);
 }
 
+// The activation takes several rows together where they are short: a row of 48 would leave 16 numbers to scalar code. Larger blocks would wait for the
+// memory first and compute then.
+enum { AFFINE_BLOCK = 256 };
+
 void ALULA_SYMBOL(affine_f32)(const void *args, size_t begin, size_t end, void *scratch) {
     (void)scratch;
     const alula_affine_f32_args *p = args;
-    size_t c = (size_t)p->c;
-    for (size_t row = begin; row < end; row++) {
-        const float *in = p->input + row * c, *scale = p->scale, *shift = p->shift;
+    const size_t c = (size_t)p->c, block = c < AFFINE_BLOCK ? AFFINE_BLOCK / c : 1;
+    const float *scale = p->scale, *shift = p->shift;
+    for (size_t row = begin, rows; row < end; row += rows) {
+        rows = alula_min_size(block, end - row);
+        const float *in = p->input + row * c;
         float *out = p->output + row * c;
-        ALULA_VECTORIZE for (size_t i = 0; i < c; i++) out[i] = in[i] * scale[i] + shift[i];
-        if (p->activation != ALULA_NONE) apply_unary(p->activation, 0, out, out, c);
+        for (size_t r = 0; r < rows * c; r += c) {
+            const float *x = in + r;
+            float *y = out + r;
+            ALULA_COLUMNS(c, { ALULA_AT(y) = ALULA_IN(x) * ALULA_IN(scale) + ALULA_IN(shift); })
+        }
+        if (p->activation != ALULA_NONE) apply_unary(p->activation, 0, out, out, rows * c);
     }
 }
