@@ -105,9 +105,17 @@ void alula_release_pages(const void *address, size_t size) {
 
 // MARK: Memory
 
+// From here on, memory is asked for in pages of 2 MB where the system gives them on request: training walks over tensors of many megabytes, and
+// the address of nearly every row would have to be looked up.
+enum { LARGE = 8 << 20, LARGE_PAGE = 2 << 20 };
+
 void *alula_allocate(size_t size) {
     void *memory = NULL;
-    return posix_memalign(&memory, 64, size) == 0 ? memory : NULL;
+    if (posix_memalign(&memory, size >= LARGE ? LARGE_PAGE : 64, size) != 0) return NULL;
+#ifdef MADV_HUGEPAGE
+    if (size >= LARGE) madvise(memory, size, MADV_HUGEPAGE);
+#endif
+    return memory;
 }
 
 void alula_free(void *memory) { free(memory); }
