@@ -75,7 +75,7 @@ extension Conv2D: OperatorRule {
             throw ShapeProblem("weight\(weight.description) does not fit \(x[3]) channels in \(groups) groups")
         }
         if !paddingValues.isEmpty {
-            guard groups == 1, paddingValues.count == x[3], paddingValues.allSatisfy(\.isFinite) else {
+            guard groups == 1, paddingValues.count == x[3], paddingValues.allSatisfy({ $0.isFinite }) else {
                 throw ShapeProblem("pad_values are \(x[3]) numbers, one a channel, and for one group only")
             }
             guard operands[WeightedOperand.inputZero] == nil else { throw ShapeProblem("x_zero excludes pad_values") }
