@@ -98,7 +98,7 @@ ALULA_AVX512_VNNI_INLINE void sum_tile(const panel *p, __m512i sum[12][4], const
         const size_t stretch = taps > 1 ? depth : alula_min(depth / (size_t)rows / 4 * 4, 32);
         ALULA_UNROLL for (int i = 0; i < rows; i++) {
             for (const size_t end = alula_min(c + stretch, depth); c < end; c += 4, weight += 64, ahead += p->step) {
-                _mm_prefetch(ahead, _MM_HINT_T1);
+                _mm_prefetch(ahead, _MM_HINT_T0);
                 multiply(sum, x, c, weight, block_bytes, rows, blocks);
             }
             finish(p, row_before + (size_t)i, before[i], blocks);
@@ -110,7 +110,7 @@ ALULA_AVX512_VNNI_INLINE void sum_tile(const panel *p, __m512i sum[12][4], const
     }
     for (;;) {
         for (; c < depth; c += 4, weight += 64, ahead += p->step) {
-            _mm_prefetch(ahead, _MM_HINT_T1);
+            _mm_prefetch(ahead, _MM_HINT_T0);
             multiply(sum, x, c, weight, block_bytes, rows, blocks);
         }
         if (++tap >= taps) return;

@@ -2,8 +2,8 @@
 //
 // dyᵀ · x over pixels is a matrix product whose inner axis is the longest. Tiles of dy's columns (rows of the result) by x's columns stay in registers for a
 // block of pixels: 12 x 32 with AVX-512 (24 accumulators for 2 + 12 loads), 6 x 16 with AVX2. Both operands are read where they lie, a part of each pixel's
-// row: lines come from the second-level cache in time, and gathering them into panels first took a tenth of the time. Windows of more than a pixel are
-// gathered, and vectors that would read beyond the tensor's end.
+// row: lines come from the second-level cache in time, and gathering them into panels first took a tenth of the time. Only windows of more than a pixel are
+// gathered. A last vector reads up to 60 bytes beyond the tensor's end, as kernels may, and what it makes of them is not stored.
 //
 // Bound: one fused multiply-add a cycle, and the two tensors from memory once. Layers of few channels need the memory half the time, so the tiles of a block
 // prefetch the next block.
@@ -116,7 +116,7 @@ static void gradient_of_group(const alula_weight_gradient_f32_args *p, size_t gr
     // On average: with a stride, a pixel of dy goes with several of x.
     const size_t x_pixel = (size_t)w->batch * (size_t)w->in_h * (size_t)w->in_w * inputs / all;
     const size_t tiles = ((width + x_width - 1) / x_width) * ((end - begin + dy_width - 1) / dy_width);
-    float *dy_panel = scratch, *panels = dy_panel + PIXELS * PANEL, *transposed = panels + PIXELS * (ALULA_GRADIENT_COLUMNS + ROWS);
+    float *panels = scratch, *transposed = panels + PIXELS * (ALULA_GRADIENT_COLUMNS + ROWS);
     for (size_t block = 0; block < all; block += PIXELS) {
         const size_t pixels = alula_min(PIXELS, all - block), next = block + pixels;
         prefetch ahead = {(const char *)(p->x + next * x_pixel), (const char *)(p->dy + next * outputs), x_pixel * sizeof(float) / tiles,
@@ -125,7 +125,7 @@ static void gradient_of_group(const alula_weight_gradient_f32_args *p, size_t gr
             columns = alula_min(alula_gradient_columns(width), width - first);
             operand x = {p->x + block * inputs + group * alula_group_inputs(w) + first, inputs};
             size_t x_panel = x_width;
-            if (!alula_is_pointwise(w) || (!swaps && next == all && columns % 8 != 0)) {
+            if (!alula_is_pointwise(w)) {
                 const alula_place place = alula_place_of(w, block);
                 if (swaps) alula_gather_columns(p, place, pixels, group, first, columns, panels, ROWS);
                 else alula_gather_columns(p, place, pixels, group, first, columns, panels, PANEL);
@@ -134,11 +134,7 @@ static void gradient_of_group(const alula_weight_gradient_f32_args *p, size_t gr
             }
             for (size_t row = begin; row < end; row += dy_width) {
                 const size_t rows = alula_min(dy_width, end - row);
-                operand dy = {p->dy + block * outputs + row, outputs};
-                if (swaps && next == all && rows % 8 != 0) {
-                    for (size_t i = 0; i < pixels; i++) __builtin_memcpy(dy_panel + i * PANEL, dy.at + i * outputs, rows * sizeof(float));
-                    dy = (operand){dy_panel, PANEL};
-                }
+                const operand dy = {p->dy + block * outputs + row, outputs};
                 for (size_t j = 0; j < columns; j += x_width) {
                     const operand at = {x.at + j / x_width * x_panel, x.stride};
                     const size_t n = alula_min(x_width, columns - j);

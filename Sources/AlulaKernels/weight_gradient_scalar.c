@@ -4,8 +4,8 @@
 
 size_t alula_weight_gradient_f32_scratch(const alula_weight_gradient_f32_args *args) {
     (void)args;
-    // A panel of dy, columns filled up to whole panels, and a transposed result.
-    return (ALULA_GRADIENT_PIXELS * (ALULA_GRADIENT_PANEL + ALULA_GRADIENT_COLUMNS + ALULA_GRADIENT_ROWS) + (size_t)ALULA_GRADIENT_SUMS) * sizeof(float);
+    // Columns filled up to whole panels, and a transposed result.
+    return (ALULA_GRADIENT_PIXELS * (ALULA_GRADIENT_COLUMNS + ALULA_GRADIENT_ROWS) + (size_t)ALULA_GRADIENT_SUMS) * sizeof(float);
 }
 
 size_t alula_depthwise_weight_gradient_f32_scratch(const alula_weight_gradient_f32_args *args) {
