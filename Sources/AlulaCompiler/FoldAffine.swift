@@ -162,28 +162,35 @@ private func foldForward(
     }
     for user in users {
         let node = editor.graph.nodes[user]
-        let weightID = node.inputs[WeightedOperand.weight]
-        let shape = editor.graph.shape(weightID)
-        var weights = editor.graph.floats(weightID)!
-        let depth = shape.last
-        let biasID = node.input(WeightedOperand.bias)
-        var bias = editor.graph.floats(biasID) ?? [Float](repeating: 0, count: shape[0])
-        for row in 0..<shape[0] {
-            var sum = Double(bias[row])
-            for column in 0..<depth {
-                sum += Double(weights[row * depth + column]) * affine.shift[column]
-                weights[row * depth + column] = Float(Double(weights[row * depth + column]) * affine.scale[column])
-            }
-            bias[row] = Float(sum)
-        }
-        let name = editor.graph[weightID].name
-        var inputs = node.inputs
-        while inputs.count <= WeightedOperand.bias { inputs.append(.none) }
+        var inputs = weightsTaking(affine, node, in: &editor.graph)
         inputs[0] = source
-        inputs[WeightedOperand.weight] = editor.graph.addFloats(name, shape, weights)
-        inputs[WeightedOperand.bias] = editor.graph.addFloats(
-            biasID.isNone ? biasName(forWeight: name) : editor.graph[biasID].name, [shape[0]], bias)
         editor.replace(user, node.op, inputs)
     }
     return true
+}
+
+/// The operands of a convolution in one group or a linear layer, with the weights and the bias that give for x what the node's own give for
+/// x · scale + shift; padding apart.
+func weightsTaking(_ affine: Affine, _ node: Node, in graph: inout Graph) -> [ValueID] {
+    let weightID = node.inputs[WeightedOperand.weight]
+    let shape = graph.shape(weightID)
+    var weights = graph.floats(weightID)!
+    let (depth, channels) = (weights.count / shape[0], shape.last)
+    let biasID = node.input(WeightedOperand.bias)
+    var bias = graph.floats(biasID) ?? [Float](repeating: 0, count: shape[0])
+    for row in 0..<shape[0] {
+        var sum = Double(bias[row])
+        for place in row * depth..<(row + 1) * depth {
+            sum += Double(weights[place]) * affine.shift[place % channels]
+            weights[place] = Float(Double(weights[place]) * affine.scale[place % channels])
+        }
+        bias[row] = Float(sum)
+    }
+    let name = graph[weightID].name
+    var inputs = node.inputs
+    while inputs.count <= WeightedOperand.bias { inputs.append(.none) }
+    inputs[WeightedOperand.weight] = graph.addFloats(name, shape, weights)
+    inputs[WeightedOperand.bias] = graph.addFloats(
+        biasID.isNone ? biasName(forWeight: name) : graph[biasID].name, [shape[0]], bias)
+    return inputs
 }

@@ -13,35 +13,15 @@ extension Graph {
             normalization.scale.allSatisfy({ $0 != 0 && $0.isFinite })
         else { throw .noPixels(problem: problem) }
         let users = users()[Int(inputs[0].index)]
-        guard users.count == 1, !outputs.contains(inputs[0]), case .conv2D(var conv) = nodes[users[0]].op,
-            conv.groups == 1, conv.paddingValues.isEmpty, nodes[users[0]].inputs[WeightedOperand.x] == inputs[0],
-            let weights = floats(nodes[users[0]].inputs[WeightedOperand.weight])
+        guard users.count == 1, !outputs.contains(inputs[0]), case let node = nodes[users[0]],
+            case .conv2D(var conv) = node.op, conv.groups == 1, conv.paddingValues.isEmpty,
+            node.inputs[WeightedOperand.x] == inputs[0], floats(node.inputs[WeightedOperand.weight]) != nil
         else { throw .noPixels(problem: problem) }
 
         var editor = GraphEditor(self)
-        var operands = nodes[users[0]].inputs
-        while operands.count <= WeightedOperand.bias { operands.append(.none) }
-        let (weightID, biasID) = (operands[WeightedOperand.weight], operands[WeightedOperand.bias])
-        let channels = normalization.scale.count
-        let outputs = shape(weightID)[0]
-        let depth = weights.count / outputs
-        var scaled = weights
-        var bias = floats(biasID) ?? [Float](repeating: 0, count: outputs)
-        for output in 0..<outputs {
-            var sum = Double(bias[output])
-            for place in output * depth..<(output + 1) * depth {
-                sum += Double(weights[place]) * normalization.shift[place % channels]
-                scaled[place] = Float(Double(weights[place]) * normalization.scale[place % channels])
-            }
-            bias[output] = Float(sum)
-        }
-        if !conv.padding.isZero {
-            conv.paddingValues = (0..<channels).map { Float(-normalization.shift[$0] / normalization.scale[$0]) }
-        }
-        let name = self[weightID].name
-        operands[WeightedOperand.weight] = editor.graph.addFloats(name, shape(weightID), scaled)
-        operands[WeightedOperand.bias] = editor.graph.addFloats(
-            biasID.isNone ? biasName(forWeight: name) : self[biasID].name, [outputs], bias)
+        let affine = Affine(scale: normalization.scale, shift: normalization.shift)
+        let operands = weightsTaking(affine, node, in: &editor.graph)
+        if !conv.padding.isZero { conv.paddingValues = zip(affine.scale, affine.shift).map { Float(-$1 / $0) } }
         editor.replace(users[0], .conv2D(conv), operands)
         let result = editor.finished()
         do throws(GraphError) { try result.verify() } catch { throw .graph(error) }

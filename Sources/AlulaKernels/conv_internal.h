@@ -146,6 +146,12 @@ static inline size_t alula_depthwise_zipped_columns(const alula_window *w) {
     return alula_depthwise_columns(w, alula_min((size_t)w->out_w, ALULA_DEPTHWISE_WIDTH));
 }
 
+// Whether input and output of an f32 depthwise layer take more than a second-level cache: the kernels then prefetch the next row.
+static inline int alula_depthwise_f32_is_large(const alula_window *w) {
+    const size_t inputs = (size_t)w->batch * (size_t)w->in_h * (size_t)w->in_w;
+    return (inputs + alula_pixels(w)) * (size_t)w->in_c * sizeof(float) > 1024 * 1024;
+}
+
 // Pixels that the Arm depthwise kernel takes together.
 enum { ALULA_DEPTHWISE_PIXELS = 4 };
 

@@ -14,7 +14,7 @@
 
 #pragma STDC FP_CONTRACT OFF
 
-enum { MOST = 8, SECOND_LEVEL_BYTES = 1024 * 1024 };
+enum { MOST = 8 };
 
 // Up to 16 channels of neighbouring pixels of a row.
 typedef struct {
@@ -201,11 +201,11 @@ ALULA_AVX512_VNNI void alula_depthwise_f32_avx512(const void *args, size_t begin
     const alula_conv_f32_args *a = args;
     const alula_window *w = &a->window;
     const tile_kernel *tiles = kernels_of(w);
-    const size_t width = (size_t)w->out_w, inputs = (size_t)w->batch * (size_t)w->in_h * (size_t)w->in_w;
+    const size_t width = (size_t)w->out_w;
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     block b = {.args = a,
                .half_lanes = _mm256_cmpgt_epi32(_mm256_set1_epi32(w->out_c % 16), lane),
-               .prefetches = (inputs + alula_pixels(w)) * (size_t)w->out_c * 4 > SECOND_LEVEL_BYTES};
+               .prefetches = alula_depthwise_f32_is_large(w)};
     for (size_t row = begin; row < end; row++) {
         b.place = alula_place_of(w, row * width);
         b.pixel = row * width;

@@ -12,7 +12,7 @@
 // A tap's sum over a row is added to its total in scratch, which so many vectors of channels share that it takes 8 kB.
 
 #define ALULA_UNROLL_TAPS _Pragma("clang loop unroll(full)")
-enum { DEPTHWISE_HALF = ALULA_LANES / 2, SECOND_LEVEL_BYTES = 1024 * 1024 };
+enum { DEPTHWISE_HALF = ALULA_LANES / 2 };
 typedef float depthwise_vector __attribute__((vector_size(4 * ALULA_LANES), aligned(4)));
 typedef float depthwise_half __attribute__((vector_size(4 * DEPTHWISE_HALF), aligned(4)));
 
@@ -133,18 +133,18 @@ typedef void (*gradient_kernel)(gradient_row *g, size_t c, size_t vectors, bool 
             else { const bool is_half = true; CALL; }                                        \
         }                                                                                    \
     }
-#define ALULA_COLUMNS(ROWS, WIDTH) ALULA_WALK(columns_##ROWS##x##WIDTH, walk_columns(g, c, total, ROWS, WIDTH, is_half))
-#define ALULA_PIXELS(WIDTH) ALULA_WALK(pixels_##WIDTH, walk_pixels(g, c, total, WIDTH, is_half))
-ALULA_COLUMNS(1, 1) ALULA_COLUMNS(2, 1) ALULA_COLUMNS(3, 1)
-ALULA_COLUMNS(1, 2) ALULA_COLUMNS(2, 2) ALULA_COLUMNS(3, 2)
-ALULA_COLUMNS(1, 3) ALULA_COLUMNS(2, 3) ALULA_COLUMNS(3, 3)
-ALULA_COLUMNS(1, 5) ALULA_COLUMNS(2, 5)
+#define ALULA_WALK_COLUMNS(ROWS, WIDTH) ALULA_WALK(columns_##ROWS##x##WIDTH, walk_columns(g, c, total, ROWS, WIDTH, is_half))
+#define ALULA_WALK_PIXELS(WIDTH) ALULA_WALK(pixels_##WIDTH, walk_pixels(g, c, total, WIDTH, is_half))
+ALULA_WALK_COLUMNS(1, 1) ALULA_WALK_COLUMNS(2, 1) ALULA_WALK_COLUMNS(3, 1)
+ALULA_WALK_COLUMNS(1, 2) ALULA_WALK_COLUMNS(2, 2) ALULA_WALK_COLUMNS(3, 2)
+ALULA_WALK_COLUMNS(1, 3) ALULA_WALK_COLUMNS(2, 3) ALULA_WALK_COLUMNS(3, 3)
+ALULA_WALK_COLUMNS(1, 5) ALULA_WALK_COLUMNS(2, 5)
 #if ALULA_LANES == 16
-ALULA_COLUMNS(3, 5) ALULA_COLUMNS(4, 5) ALULA_COLUMNS(5, 5)
+ALULA_WALK_COLUMNS(3, 5) ALULA_WALK_COLUMNS(4, 5) ALULA_WALK_COLUMNS(5, 5)
 #endif
-ALULA_PIXELS(1) ALULA_PIXELS(2) ALULA_PIXELS(3) ALULA_PIXELS(5)
-#undef ALULA_COLUMNS
-#undef ALULA_PIXELS
+ALULA_WALK_PIXELS(1) ALULA_WALK_PIXELS(2) ALULA_WALK_PIXELS(3) ALULA_WALK_PIXELS(5)
+#undef ALULA_WALK_COLUMNS
+#undef ALULA_WALK_PIXELS
 #undef ALULA_WALK
 
 // By taps side by side (5, 3, 2, 1): the rows of a chunk at most, and the kernels by rows.
@@ -183,9 +183,7 @@ static void gradient_of_row(const alula_weight_gradient_f32_args *p, size_t y, s
     gradient_row g = {.dy = p->dy + y * (size_t)w->out_w * channels, .channels = channels, .in_row = (size_t)w->dilation_h * line,
                       .taps_row = (size_t)(w->kernel_w * ALULA_LANES), .taps = alula_taps(w) * ALULA_LANES, .in_w = w->in_w, .out_w = w->out_w,
                       .stride = w->stride_w, .dilation = w->dilation_w};
-    if ((alula_pixels(w) + (size_t)w->batch * (size_t)w->in_h * (size_t)w->in_w) * channels * sizeof(float) > SECOND_LEVEL_BYTES) {
-        find_next(w, &place, c, p->x, &g);
-    }
+    if (alula_depthwise_f32_is_large(w)) find_next(w, &place, c, p->x, &g);
     const chunk_size *size = chunk_sizes;
     for (int32_t kx = 0; kx < w->kernel_w; kx += size->width) {
         while (size->width > w->kernel_w - kx) size++;

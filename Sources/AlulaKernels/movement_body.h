@@ -27,21 +27,26 @@ ALULA_INLINE void move_bytes(uint8_t *restrict out, const uint8_t *restrict in, 
 // A block of rows x columns elements; strides in elements.
 typedef struct { size_t rows, columns; int64_t in_row, in_column, out_row, out_column; } plane;
 
+// A transpose by tiles; the rows and columns left over go one by one. False if the plane is none.
+#define ALULA_TRANSPOSE_PLANE(name, type, size, transpose_tile)                                                             \
+    static bool name(const type *in, type *out, const plane *b) {                                                          \
+        if (b->in_row != 1 || b->out_column != 1 || b->rows < size || b->columns < size) return false;                     \
+        size_t rows = b->rows / size * size, columns = b->columns / size * size;                                           \
+        for (size_t r = 0; r < rows; r += size) {                                                                          \
+            for (size_t c = 0; c < columns; c += size) {                                                                   \
+                transpose_tile(in + (int64_t)c * b->in_column + r, b->in_column, out + (int64_t)r * b->out_row + c, b->out_row); \
+            }                                                                                                              \
+        }                                                                                                                  \
+        for (size_t r = 0; r < b->rows; r++) {                                                                             \
+            for (size_t c = r < rows ? columns : 0; c < b->columns; c++) {                                                 \
+                out[(int64_t)r * b->out_row + (int64_t)c] = in[(int64_t)r + (int64_t)c * b->in_column];                    \
+            }                                                                                                              \
+        }                                                                                                                  \
+        return true;                                                                                                       \
+    }
+
 #ifdef ALULA_TRANSPOSE_U8_16X16
-// A transpose of bytes by tiles; the rows and columns left over go one by one. False if the plane is none.
-static bool transpose_u8(const uint8_t *in, uint8_t *out, const plane *b) {
-    if (b->in_row != 1 || b->out_column != 1 || b->rows < 16 || b->columns < 16) return false;
-    size_t rows = b->rows / 16 * 16, columns = b->columns / 16 * 16;
-    for (size_t r = 0; r < rows; r += 16) {
-        for (size_t c = 0; c < columns; c += 16) {
-            ALULA_TRANSPOSE_U8_16X16(in + (int64_t)c * b->in_column + r, b->in_column, out + (int64_t)r * b->out_row + c, b->out_row);
-        }
-    }
-    for (size_t r = 0; r < b->rows; r++) {
-        for (size_t c = r < rows ? columns : 0; c < b->columns; c++) out[(int64_t)r * b->out_row + (int64_t)c] = in[(int64_t)r + (int64_t)c * b->in_column];
-    }
-    return true;
-}
+ALULA_TRANSPOSE_PLANE(transpose_u8, uint8_t, 16, ALULA_TRANSPOSE_U8_16X16)
 #else
 ALULA_INLINE bool transpose_u8(const uint8_t *in, uint8_t *out, const plane *b) {
     (void)in, (void)out, (void)b;
@@ -65,20 +70,10 @@ ALULA_INLINE void transpose_8x8(const uint32_t *in, int64_t in_stride, uint32_t 
     for (int r = 0; r < 8; r++) *(eight_u32 *)(out + r * out_stride) = a[r];
 }
 
-// The same for a whole plane, such as weights of a layer that is trained, which are packed at every step. False if it is no transpose.
-static bool transpose_u32(const uint32_t *in, uint32_t *out, const plane *b) {
-    if (b->in_row != 1 || b->out_column != 1 || b->rows < 8 || b->columns < 8) return false;
-    size_t rows = b->rows / 8 * 8, columns = b->columns / 8 * 8;
-    for (size_t r = 0; r < rows; r += 8) {
-        for (size_t c = 0; c < columns; c += 8) transpose_8x8(in + (int64_t)c * b->in_column + r, b->in_column, out + (int64_t)r * b->out_row + c, b->out_row);
-    }
-    for (size_t r = 0; r < b->rows; r++) {
-        for (size_t c = r < rows ? columns : 0; c < b->columns; c++) out[(int64_t)r * b->out_row + (int64_t)c] = in[(int64_t)r + (int64_t)c * b->in_column];
-    }
-    return true;
-}
+// Of weights of a layer that is trained, say, which are packed at every step.
+ALULA_TRANSPOSE_PLANE(transpose_u32, uint32_t, 8, transpose_8x8)
 
-// What is contiguous goes by memcpy. Where the input is contiguous down the rows (a transpose), tiles keep both sides in the cache.
+// What is contiguous goes by memcpy, with rows prefetched, as they may be pages apart. Where the input is contiguous down the rows (a transpose), tiles keep both sides in the cache.
 #define ALULA_COPY_PLANE(name, type)                                                                                       \
     static void name(const type *restrict in, type *restrict out, const plane *b) {                                        \
         size_t rows = b->rows, columns = b->columns;                                                                       \

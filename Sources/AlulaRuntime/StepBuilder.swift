@@ -204,25 +204,20 @@ struct StepBuilder {
     > {
         guard !values.isEmpty else { return try paddingRow(zeroPoint: quantization.zeroPoint) }
         let row = try allocate(paddingRowBytes).assumingMemoryBound(to: UInt8.self)
-        for (channel, value) in values.enumerated() {
-            let level = (value / quantization.scale).rounded(.toNearestOrEven) + Float(quantization.zeroPoint)
-            row[channel] = UInt8(max(0, min(255, level)))
-        }
+        for (channel, value) in values.enumerated() { row[channel] = quantization.number(value) }
         return UnsafePointer(row)
     }
 
-    /// The f32 numbers that a convolution reads in the padding of its input.
-    mutating func paddingRowF32(_ values: [Float]) throws(RuntimeError) -> UnsafePointer<Float> {
-        guard !values.isEmpty else { return try paddingRowF32() }
-        let row = try allocate(paddingRowBytes * MemoryLayout<Float>.size).assumingMemoryBound(to: Float.self)
+    /// The f32 numbers that a convolution reads in the padding of its input; zeros where it has none of its own.
+    mutating func paddingRowF32(_ values: [Float] = []) throws(RuntimeError) -> UnsafePointer<Float> {
+        if values.isEmpty, let zeros = paddingRows[256] {
+            return UnsafePointer(zeros.assumingMemoryBound(to: Float.self))
+        }
+        let memory = try allocate(paddingRowBytes * MemoryLayout<Float>.size)
+        if values.isEmpty { paddingRows[256] = memory }
+        let row = memory.assumingMemoryBound(to: Float.self)
         for (channel, value) in values.enumerated() { row[channel] = value }
         return UnsafePointer(row)
-    }
-
-    /// The f32 zeros that a convolution reads in the padding of its input.
-    mutating func paddingRowF32() throws(RuntimeError) -> UnsafePointer<Float> {
-        if paddingRows[256] == nil { paddingRows[256] = try allocate(paddingRowBytes * MemoryLayout<Float>.size) }
-        return UnsafePointer(paddingRows[256]!.assumingMemoryBound(to: Float.self))
     }
 
     // MARK: Errors

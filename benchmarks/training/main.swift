@@ -51,11 +51,7 @@ var options = TrainingOptions()
 (options.batchSize, options.threads) = (batch, threads)
 if arguments.contains("keep") { options.workingMemory = .max }
 let session = try TrainingSession(model(arguments[1]), options: options)
-let parameters = session.parameters.filter(\.hasGradient).map {
-    ParameterBuffer(
-        name: $0.name, shape: $0.shape.dimensions, values: UnsafeMutableBufferPointer(rebasing: session.values[$0.range]),
-        gradient: UnsafeMutableBufferPointer(rebasing: session.gradients[$0.range]))
-}
+let parameters = session.parameterBuffers
 var adamW = Optimizer.Options()
 adamW.weightDecay = 0.05
 let optimizer = Optimizer(adamW, for: parameters)

@@ -26,6 +26,13 @@ struct SampleSet: Sendable {
     var notes: [String] = []
 }
 
+extension ModelFile {
+    /// How inputs are prepared (`alula.preprocess`); nil where the model does not say.
+    func inputPreprocessor() throws -> InputPreprocessor? {
+        try metadata[Key.preprocess].map { try InputPreprocessor(json: $0) }
+    }
+}
+
 /// Turns files into inputs of one model: pictures and recordings by the model's preprocessing, arrays by their shapes.
 struct SampleReader: Sendable {
     let inputName: String
@@ -44,9 +51,7 @@ struct SampleReader: Sendable {
         guard type.dataType == .f32 || type.dataType == .u8 else {
             throw Failure(path, "takes \(type.dataType.name) numbers; samples are read as f32 or u8")
         }
-        preprocessor = try model.metadata[ModelFile.Key.preprocess].map { json in
-            try naming(path) { try InputPreprocessor(json: json) }
-        }
+        preprocessor = try naming(path) { try model.inputPreprocessor() }
     }
 
     /// The shape of one sample: the input's without a leading axis of size 1.

@@ -46,9 +46,7 @@ final class TrainingRun {
         let seed = TrainingSeed(options.seed)
         try TrainingRun.replaceHead(&model, options, data, seed)
         let classes = try TrainingRun.classes(model, options, data)
-        let preprocessor = try naming(path) {
-            try model.metadata[ModelFile.Key.preprocess].map { try InputPreprocessor(json: $0) }
-        }
+        let preprocessor = try naming(path) { try model.inputPreprocessor() }
         let preparation = InputPreparation(preprocessor, shape: Array(reader.type.shape.dimensions.dropFirst()))
 
         let checkpoint = try options.resume.map { try reading($0) { try TrainingCheckpoint(contentsOf: $0) } }

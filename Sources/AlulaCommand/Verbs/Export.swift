@@ -71,8 +71,8 @@ private struct SafetensorsExport {
             )
         }
         let family = Architectures.families.first { $0.recognizesGraph(graph) }
-        preprocessor = try file.metadata[ModelFile.Key.preprocess].map { json in
-            switch try naming(path, { try InputPreprocessor(json: json) }) {
+        preprocessor = try naming(path, { try file.inputPreprocessor() }).map { preprocessor in
+            switch preprocessor {
             case .image(let image): image.huggingFaceJSON
             case .signal(let signal): signal.json
             }

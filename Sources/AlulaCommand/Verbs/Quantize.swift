@@ -129,9 +129,9 @@ struct Quantize: ParsableCommand {
     }
 
     private func imagePreprocessor(_ file: ModelFile) throws -> ImagePreprocessor {
-        guard let json = file.metadata[ModelFile.Key.preprocess],
-            case .image(let preprocessor) = try naming(model, { try InputPreprocessor(json: json) })
-        else { throw Failure(model, "--pixels: the model does not say how to prepare pictures (alula.preprocess)") }
+        guard case .image(let preprocessor)? = try naming(model, { try file.inputPreprocessor() }) else {
+            throw Failure(model, "--pixels: the model does not say how to prepare pictures (alula.preprocess)")
+        }
         return preprocessor
     }
 

@@ -19,6 +19,18 @@ package struct ParameterBuffer {
     package var decays: Bool { shape.filter { $0 > 1 }.count > 1 }
 }
 
+extension TrainingSession {
+    /// The parameters that the loss depends on, as optimizers take them; the session keeps their memory.
+    package var parameterBuffers: [ParameterBuffer] {
+        parameters.filter(\.hasGradient).map { parameter in
+            ParameterBuffer(
+                name: parameter.name, shape: parameter.shape.dimensions,
+                values: UnsafeMutableBufferPointer(rebasing: values[parameter.range]),
+                gradient: UnsafeMutableBufferPointer(rebasing: gradients[parameter.range]))
+        }
+    }
+}
+
 /// How much of the base rate each parameter gets.
 package enum LayerDecay {
     /// `decay` to the power of the layers behind the parameter's own, as in BEiT and MAE: the last layer learns at the full rate.

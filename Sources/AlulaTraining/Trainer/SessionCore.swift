@@ -47,14 +47,8 @@ extension TrainingCore {
         aware?.prepare(&options)
         let session = try TrainingSession(aware?.graph ?? graph, options: options)
 
-        let parameters = session.parameters.filter(\.hasGradient).map { parameter in
-            ParameterBuffer(
-                name: parameter.name, shape: parameter.shape.dimensions,
-                values: UnsafeMutableBufferPointer(rebasing: session.values[parameter.range]),
-                gradient: UnsafeMutableBufferPointer(rebasing: session.gradients[parameter.range]))
-        }
         self.init(
-            parameters: parameters,
+            parameters: session.parameterBuffers,
             run: { [teacher = wishes.teacher] batch, step in
                 session.step = UInt64(step)
                 session.withInput(0) { target in
